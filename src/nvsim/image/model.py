@@ -1,0 +1,32 @@
+"""`Image`: a root file system and the OCI image config that travels with it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from attrs import field, frozen
+
+from nvsim.rootfs.tree import Tree
+
+
+@frozen(slots=True)
+class ImageConfig:
+    """The fields of an OCI image config that decide what runs (image-spec ``config.md``). `env` holds "NAME=value" in order."""
+
+    env: tuple[str, ...] = ()
+    entrypoint: tuple[str, ...] = ()
+    cmd: tuple[str, ...] = ()
+    working_dir: str = "/"
+    user: str = ""
+    labels: Mapping[str, str] = field(factory=dict, hash=False)
+
+
+@frozen(slots=True)
+class Image:
+    """An image: `name` as the user gave it, its tree, its config, the platform if known ("linux/amd64")."""
+
+    name: str
+    tree: Tree
+    config: ImageConfig = ImageConfig()
+    platform: str | None = None
+    assumptions: tuple[str, ...] = ()

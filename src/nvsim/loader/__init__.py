@@ -1,0 +1,1 @@
+"""The kernel's execve, the dynamic loaders (glibc, musl) and ldconfig, over a tree. Knows nothing about NVIDIA."""

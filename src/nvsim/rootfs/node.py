@@ -1,0 +1,135 @@
+"""The nodes of a tree: files, directories, symlinks and special files, each knowing where it came from.
+
+What a file *contains* is a `FileFacts`; for a file of a real directory it is read when first asked for (`Deferred`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from attrs import evolve, field, frozen
+
+from nvsim.elf.facts import ElfFacts, LdconfigFacts, LoaderFacts
+from nvsim.ldcache import LdCache
+
+
+@frozen(slots=True)
+class Origin:
+    """Where a node comes from. `kind`: image, host, hook, engine, user or fix; `detail`: a layer, a host path, a step."""
+
+    kind: str = "image"
+    detail: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.detail}".strip()
+
+
+@frozen(slots=True)
+class DlopenWish:
+    """A dlopen that a program is known to make: `flags` as RTLD_* bits, `caller` "main" or a library path."""
+
+    name: str
+    flags: int = 2
+    caller: str = "main"
+    required: bool = True
+
+
+@frozen(slots=True)
+class Behaviour:
+    """What a program is known to do once it runs: its dlopens in order, and its exit status when all goes well."""
+
+    dlopen: tuple[DlopenWish, ...] = ()
+    exit: int | None = None
+
+
+@frozen(slots=True)
+class FileFacts:
+    """What a file contains. At most one of `text`, `elf`, `ldcache`, `json` is given; none = opaque bytes.
+
+    `loader`, `ldconfig`: the file is a dynamic loader or an ldconfig program. `behaviour`: what the program does.
+    `head`: the first bytes of a real file that is neither ELF nor text (to tell its format). `extra`: unknown keys.
+    """
+
+    elf: ElfFacts | None = None
+    text: str | None = None
+    ldcache: LdCache | None = None
+    json: Any = None
+    loader: LoaderFacts | None = None
+    ldconfig: LdconfigFacts | None = None
+    behaviour: Behaviour | None = None
+    head: bytes | None = None
+    extra: Mapping[str, Any] = field(factory=dict, hash=False)
+
+
+class Deferred:
+    """Facts that are read when first asked for, once. The reading function may raise `InputError`."""
+
+    __slots__ = ("_read", "_value")
+
+    def __init__(self, read: Callable[[], FileFacts]):
+        self._read: Callable[[], FileFacts] | None = read
+        self._value: FileFacts | None = None
+
+    def get(self) -> FileFacts:
+        if self._value is None:
+            assert self._read is not None
+            self._value = self._read()
+            self._read = None
+        return self._value
+
+
+@frozen(slots=True, eq=False)
+class File:
+    """A regular file. `inode` identifies it: two nodes with an equal `inode` are one file (hard links, bind mounts)."""
+
+    size: int
+    inode: tuple[str, str | int]
+    content: FileFacts | Deferred
+    mode: int = 0o755
+    uid: int = 0
+    gid: int = 0
+    origin: Origin = Origin()
+
+    @property
+    def facts(self) -> FileFacts:
+        """The content; reads it now if it has not been read yet."""
+        content = self.content
+        return content if isinstance(content, FileFacts) else content.get()
+
+
+@frozen(slots=True)
+class Directory:
+    mode: int = 0o755
+    uid: int = 0
+    gid: int = 0
+    origin: Origin = Origin()
+
+
+@frozen(slots=True)
+class Symlink:
+    target: str
+    mode: int = 0o777
+    uid: int = 0
+    gid: int = 0
+    origin: Origin = Origin()
+
+
+@frozen(slots=True)
+class Special:
+    """A device node, socket or fifo. `kind`: char, block, socket or fifo; `rdev` is (major, minor) for devices."""
+
+    kind: str
+    rdev: tuple[int, int] | None = None
+    mode: int = 0o755
+    uid: int = 0
+    gid: int = 0
+    origin: Origin = Origin()
+
+
+Node = File | Directory | Symlink | Special
+
+
+def with_origin(node: Node, origin: Origin) -> Node:
+    """The same node (and the same file identity) with another origin."""
+    return evolve(node, origin=origin)
