@@ -1,0 +1,79 @@
+"""``nvsim batch``: JSON-lines queries in, JSON-lines answers out, in the same order (see ``docs/formats.md``).
+
+What a kind of query means lives in `nvsim.queries`; a subject is imported when its first query comes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from importlib import import_module
+from typing import Any
+
+from nvsim.errors import InputError, NvsimError
+
+_TOOLKIT_KINDS = (
+    "image",
+    "cdi-request",
+    "mode",
+    "requirements",
+    "config",
+    "runtime-args",
+    "cdi-name",
+    "version",
+    "capabilities",
+    "hook",
+    "runtime",
+    "chain",
+)
+_SUBJECTS = {
+    "load": "load",
+    "ldconfig": "ldconfig",
+    "tool": "tool",
+    "cdi-rules": "cdi",
+    "run": "run",
+    **dict.fromkeys(_TOOLKIT_KINDS, "toolkit"),
+}
+
+
+def answer(kind: str, query: dict[str, Any]) -> dict[str, Any]:
+    """The result of one query. Raises `NvsimError` when it cannot be answered."""
+    subject = _SUBJECTS.get(kind)
+    if subject is None:
+        raise InputError(f"unknown kind {kind!r}", hint=f"one of {', '.join(sorted(_SUBJECTS))}")
+    try:
+        module = import_module(f"nvsim.queries.{subject}")
+    except ModuleNotFoundError as e:
+        if e.name != f"nvsim.queries.{subject}":
+            raise
+        raise InputError(f"kind {kind!r} is not modelled yet") from None
+    result: dict[str, Any] = module.answer(kind, query)
+    return result
+
+
+def answer_line(line: str) -> str:
+    """The answer to one input line, as one line of JSON without the newline. Never raises for bad input."""
+    ident: Any = None
+    try:
+        query = json.loads(line)
+        if not isinstance(query, dict):
+            raise InputError("a query must be a JSON object")
+        ident = query.get("id")
+        kind, data = query.get("kind"), query.get("input")
+        if not isinstance(kind, str) or not isinstance(data, dict):
+            raise InputError("a query needs 'kind' (a string) and 'input' (an object)")
+        out: dict[str, Any] = {"id": ident, "result": answer(kind, data)}
+    except json.JSONDecodeError as e:
+        out = {"id": None, "error": {"type": "input", "message": f"bad JSON at column {e.colno}: {e.msg}"}}
+    except NvsimError as e:
+        out = {"id": ident, "error": {"type": "input", "message": str(e)}}
+    except RecursionError:
+        out = {"id": ident, "error": {"type": "input", "message": "the query is nested too deeply"}}
+    return json.dumps(out, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+
+
+def answers(lines: Iterable[str]) -> Iterator[str]:
+    """One answer line for each non-blank input line, in order."""
+    for line in lines:
+        if line.strip():
+            yield answer_line(line)
