@@ -1,0 +1,1 @@
+"""The ``nvsim`` commands. No logic: parse, call, print."""
