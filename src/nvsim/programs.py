@@ -119,7 +119,7 @@ def _program(path: Path) -> KnownProgram:
     try:
         match = Match(**{k: tuple(v) for k, v in data["match"].items()})
         steps = tuple(_step(s) for s in data["steps"])
-        title = data.get("title", data["name"])
+        title = str(data.get("title", data["name"]))
         return KnownProgram(data["name"], title, match, steps, data.get("exit"), tuple(data.get("sources", ())))
     except (KeyError, TypeError, AttributeError) as e:
         raise InputError(f"is not a valid {FORMAT} file: {e}", source=str(path)) from None
@@ -220,13 +220,14 @@ def play(
     `met` tells for each of `NEEDS` why it is *not* met (None = it is). After a failed required step the rest is not made.
     """
     results: list[StepResult] = []
+    loaded = [item.path for item in session.outcome.objects]
     out = Failure()
     for step in steps:
         if step.needs is not None:
             why = met.get(step.needs)
             result = StepResult(step, why is None, note=why or "")
         else:
-            result = _load(step, session, resolver)
+            result = _load(step, session, resolver, loaded)
         results.append(result)
         if result.ok is False and step.required:
             out = _said(step.failure, result)
@@ -238,14 +239,16 @@ def play(
     return ProgramRun(program, tuple(results), out.stdout, out.stderr, exit_code)
 
 
-def _load(step: Step, session: LoaderSession, resolver: Resolver) -> StepResult:
+def _load(step: Step, session: LoaderSession, resolver: Resolver, loaded: list[str]) -> StepResult:
+    """Make the attempts of one step; the paths of new objects are appended to `loaded`."""
     attempts: list[DlopenResult] = []
-    caller = _caller(step.caller, session, attempts_before=resolver)
+    caller = _caller(step.caller, loaded)
     for name in step.names:
         names = glob(resolver, name.removeprefix("glob:"))[:1] if name.startswith("glob:") else (name,)
         for real in names:
             attempt = session.dlopen(DlopenCall(real, step.flags, caller))
             attempts.append(attempt)
+            loaded.extend(item.path for item in attempt.new_objects)
             if attempt.ok or attempt.ended:
                 return StepResult(step, attempt.ok, tuple(attempts))
     if any(a.ok is None for a in attempts):
@@ -253,15 +256,12 @@ def _load(step: Step, session: LoaderSession, resolver: Resolver) -> StepResult:
     return StepResult(step, False, tuple(attempts), "" if attempts else "no such file in the container")
 
 
-def _caller(patterns: str, session: LoaderSession, attempts_before: Resolver) -> str:
-    if patterns == "main":
-        return "main"
-    objects = session.outcome.objects
-    for pattern in patterns.split(","):
-        for item in objects:
-            if fnmatchcase(item.path.rpartition("/")[2], pattern.strip()):
-                return item.path
-    return "main"
+def _caller(patterns: str, loaded: list[str]) -> str:
+    """The first loaded object whose base name fits one of the comma-separated patterns; "main" when none does."""
+    if patterns == "main" or "/" in patterns:
+        return patterns
+    fits = (path for p in patterns.split(",") for path in loaded if fnmatchcase(path.rpartition("/")[2], p.strip()))
+    return next(fits, "main")
 
 
 def _said(failure: Failure, result: StepResult) -> Failure:
