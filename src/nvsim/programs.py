@@ -75,6 +75,7 @@ class KnownProgram:
     steps: tuple[Step, ...]
     exit: int | None = None
     sources: tuple[str, ...] = ()
+    check: bool = False
 
 
 @frozen(slots=True)
@@ -120,7 +121,8 @@ def _program(path: Path) -> KnownProgram:
         match = Match(**{k: tuple(v) for k, v in data["match"].items()})
         steps = tuple(_step(s) for s in data["steps"])
         title = str(data.get("title", data["name"]))
-        return KnownProgram(data["name"], title, match, steps, data.get("exit"), tuple(data.get("sources", ())))
+        sources, check = tuple(data.get("sources", ())), bool(data.get("check", False))
+        return KnownProgram(data["name"], title, match, steps, data.get("exit"), sources, check)
     except (KeyError, TypeError, AttributeError) as e:
         raise InputError(f"is not a valid {FORMAT} file: {e}", source=str(path)) from None
 

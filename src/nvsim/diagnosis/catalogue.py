@@ -1,0 +1,304 @@
+"""The one table of findings: stable codes, their slugs, severities, titles and explanations (``nvsim explain CODE``).
+
+Codes are never reused. 1xx: the request; 2xx: finding and injecting the driver; 3xx: exec; 4xx: the library search; 5xx: versions
+and symbols; 6xx: devices and the kernel driver; 9xx: about the prediction itself.
+"""
+
+from __future__ import annotations
+
+from attrs import frozen
+
+
+@frozen(slots=True)
+class Entry:
+    """One kind of finding."""
+
+    code: str
+    slug: str
+    severity: str
+    title: str
+    explanation: str
+
+
+_TABLE = (
+    Entry(
+        "NVS101",
+        "capability-missing",
+        "error",
+        "a driver library is not injected, because its driver capability was not requested",
+        "In legacy mode the toolkit mounts driver libraries by capability: compute brings libcuda, utility brings libnvidia-ml and "
+        "nvidia-smi, video the codecs, graphics OpenGL and Vulkan. NVIDIA_DRIVER_CAPABILITIES names them; when it is unset, the default "
+        "counts: utility alone before toolkit 1.4.0, compute and utility since. The device is there, nvidia-smi may work, and CUDA still "
+        "finds no driver. Set NVIDIA_DRIVER_CAPABILITIES in the image's config.",
+    ),
+    Entry(
+        "NVS102",
+        "no-gpu-requested",
+        "error",
+        "the container asks for no GPU",
+        "NVIDIA_VISIBLE_DEVICES decides whether the toolkit does anything. Unset, empty or void means: this is no GPU container, and the "
+        "hook returns without a word. NVIDIA's base images set it to all; images built from scratch, with Nix or from distroless do not.",
+    ),
+    Entry(
+        "NVS103",
+        "no-nvidia-runtime",
+        "error",
+        "the NVIDIA runtime is not called",
+        "Environment variables alone do nothing. The engine must call nvidia-container-runtime (--runtime=nvidia, a default runtime, a "
+        "Kubernetes RuntimeClass), add its hook (docker run --gpus), or apply CDI devices itself (--device nvidia.com/gpu=...).",
+    ),
+    Entry(
+        "NVS104",
+        "request-refused",
+        "error",
+        "the toolkit refuses the container",
+        "nvidia-container-runtime or its hook ended with an error before any driver file was looked at: a configuration or a variable "
+        "has a value that it does not accept. The message says which.",
+    ),
+    Entry(
+        "NVS105",
+        "requirement-unsatisfied",
+        "error",
+        "the image requires a newer driver or another GPU",
+        "NVIDIA_REQUIRE_* variables (and CUDA_VERSION of old images) name conditions on driver, CUDA version, architecture and brand. "
+        "Alternatives are separated by blanks, terms by commas; the message shows only the first alternative. A newer driver, an older "
+        "image, or NVIDIA_DISABLE_REQUIRE=1 as a last resort.",
+    ),
+    Entry(
+        "NVS106",
+        "env-request-ignored",
+        "error",
+        "NVIDIA_VISIBLE_DEVICES is ignored in this unprivileged container",
+        "With accept-nvidia-visible-devices-envvar-when-unprivileged = false only privileged containers may choose GPUs by environment; "
+        "others get them through the device plugin (volume mounts or CDI).",
+    ),
+    Entry(
+        "NVS107",
+        "unknown-device",
+        "error",
+        "a requested GPU does not exist on the host",
+        "Device ids are indices, GPU UUIDs, MIG UUIDs or GPU:MIG pairs, exactly as `nvidia-smi -L` lists them.",
+    ),
+    Entry(
+        "NVS201",
+        "driver-not-found",
+        "error",
+        "the toolkit cannot load NVML from the host's driver",
+        "nvidia-container-cli loads libnvidia-ml.so.1 through the loader of the driver root: it must be in that root's ld.so.cache or in a "
+        "directory that its loader has built in. No driver, a driver in another root (nvidia-container-cli.root), or a missing cache "
+        "give this message.",
+    ),
+    Entry(
+        "NVS202",
+        "host-cache-missing",
+        "error",
+        "the host has no usable ld.so.cache",
+        "The legacy engine finds driver files only through the host's /etc/ld.so.cache (or nvidia-container-cli.ldcache). Run ldconfig on "
+        "the host, or use CDI.",
+    ),
+    Entry(
+        "NVS203",
+        "driver-version-mismatch",
+        "error",
+        "the driver's files and its kernel module have different versions",
+        "The legacy engine mounts only files whose names end in the version that the kernel module reports. After an upgrade without a "
+        "reload nothing fits, and the container starts without driver libraries.",
+    ),
+    Entry(
+        "NVS204",
+        "mount-failed",
+        "error",
+        "a driver file cannot be mounted",
+        "Something in the image is in the way of a mount: a symlink or directory where a file must go, a read-only root, a link that "
+        "leads out of the root. Driver files that were baked into an image are the usual cause.",
+    ),
+    Entry(
+        "NVS205",
+        "ldconfig-failed",
+        "error",
+        "ldconfig fails in the container",
+        "After mounting, the engine runs the host's ldconfig in the container's root. It needs a writable /etc and a program that can run "
+        "there; a wrapper script needs a shell in the image.",
+    ),
+    Entry(
+        "NVS206",
+        "ldconfig-not-run",
+        "warning",
+        "ldconfig did not run, so soname links and the cache are missing",
+        "The engine mounts files under their full version (libcuda.so.535.309.01). The names that programs ask for (libcuda.so.1) are "
+        "links that ldconfig makes. Where it does not run, the file is there and nothing finds it.",
+    ),
+    Entry(
+        "NVS207",
+        "injection-failed",
+        "error",
+        "injecting the driver fails",
+        "The engine that injects the driver ended with an error, so the container does not start. The message is the engine's own.",
+    ),
+    Entry(
+        "NVS301",
+        "interpreter-missing",
+        "error",
+        "the dynamic linker that a program names does not exist in the container",
+        "execve reports 'No such file or directory' for the program although the program is there: what is missing is its PT_INTERP, the "
+        "path of the dynamic linker written into the file. NVIDIA's programs name /lib64/ld-linux-x86-64.so.2; images with nothing but "
+        "/nix/store, Alpine and static images have no such path. Add a symlink from that path to the image's own glibc loader.",
+    ),
+    Entry(
+        "NVS302",
+        "not-in-path",
+        "error",
+        "the program is not in the container's PATH",
+        "The runtime looks the command up in the container's PATH before it executes anything. The file may exist in a directory that "
+        "PATH does not name, or nothing of that name was injected.",
+    ),
+    Entry(
+        "NVS303",
+        "program-missing",
+        "error",
+        "the program does not exist in the container",
+        "The path of the command does not exist in the container's root.",
+    ),
+    Entry(
+        "NVS304",
+        "not-executable",
+        "error",
+        "the program or its interpreter may not be executed",
+        "A missing execute bit, a directory, or a mount with noexec: execve reports 'Permission denied'.",
+    ),
+    Entry(
+        "NVS305",
+        "exec-format",
+        "error",
+        "the file is no program for this machine",
+        "execve reports 'Exec format error' for a program of another architecture, an empty file, or a text without '#!'.",
+    ),
+    Entry(
+        "NVS306",
+        "exec-failed",
+        "error",
+        "the program cannot be executed",
+        "execve failed; the errno and the file where it happened are in the evidence.",
+    ),
+    Entry(
+        "NVS401",
+        "not-searched",
+        "error",
+        "the library is in the container, in a directory where the loader does not look",
+        "A loader looks in RPATH, LD_LIBRARY_PATH, RUNPATH, its cache, and the directories built into it, and nowhere else. In legacy mode "
+        "the driver goes to /usr/lib/<multiarch> when the image has /etc/debian_version, else to /usr/lib64, whatever the host uses; "
+        "with CDI it goes to the host's own path. Store-built loaders (Nix, Guix) read no /etc/ld.so.cache and have only their own "
+        "directory built in. Add the directory to LD_LIBRARY_PATH.",
+    ),
+    Entry(
+        "NVS402",
+        "library-missing",
+        "error",
+        "the library is nowhere in the container",
+        "No file of that name is in the image, and nothing injected it.",
+    ),
+    Entry(
+        "NVS403",
+        "bad-file",
+        "error",
+        "a broken file stands in front of the library",
+        "Some candidates end the search: an empty file ('file too short', left behind by docker commit of a GPU container), a directory, a "
+        "text file. A good copy in a later directory is then never reached.",
+    ),
+    Entry(
+        "NVS404",
+        "wrong-class",
+        "error",
+        "only a copy for another word size or architecture is in reach",
+        "The loader skips files of another ELF class or machine and reports them only when nothing else was found.",
+    ),
+    Entry(
+        "NVS405",
+        "soname-link-missing",
+        "error",
+        "the driver file is there, but not under the name that the program asks for",
+        "Programs ask for libcuda.so.1; the engine mounts libcuda.so.<driver version>. The link between them is made by ldconfig, which did "
+        "not run here or did not scan that directory.",
+    ),
+    Entry(
+        "NVS406",
+        "shadowed",
+        "warning",
+        "another copy of a driver library is loaded instead of the injected one",
+        "A stub, a copy baked into the image, or a CUDA compat library comes first in the search. It must fit the host's kernel module; "
+        "a stub answers with error 34.",
+    ),
+    Entry(
+        "NVS407",
+        "dependency-missing",
+        "error",
+        "a library that another library needs cannot be loaded",
+        "The library itself was found; something in its own DT_NEEDED list was not. RUNPATH is not inherited: each object's RUNPATH counts "
+        "for its own needs alone.",
+    ),
+    Entry(
+        "NVS501",
+        "version-not-found",
+        "error",
+        "a library lacks a symbol version that is needed",
+        "The check is per file: an object built against a newer glibc fails on an older one even if it never calls the new function. It "
+        "never comes from NVIDIA's own files, which need nothing newer than GLIBC_2.14.",
+    ),
+    Entry(
+        "NVS502",
+        "symbol-missing",
+        "error",
+        "a symbol that is needed is defined nowhere",
+        "Relocation fails. On musl this is how glibc-built libraries fail: they are found and mapped, but symbols that only glibc has are "
+        "missing. NVIDIA's driver is built for glibc; use a glibc-based image.",
+    ),
+    Entry(
+        "NVS503",
+        "cpu-too-old",
+        "error",
+        "a file needs CPU instructions that this machine lacks",
+        "The file's x86 ISA level (x86-64-v2, v3, v4) is above that of the host's CPU.",
+    ),
+    Entry(
+        "NVS504",
+        "load-refused",
+        "error",
+        "the loader refuses the file",
+        "The file was found and opened, and the loader ended the load for a reason of its own; the text says which.",
+    ),
+    Entry(
+        "NVS601",
+        "nvidia-smi-proves-nothing",
+        "info",
+        "nvidia-smi works, CUDA does not",
+        "nvidia-smi needs only NVML, and looks for it at fixed absolute paths when the normal search fails. So it works on images where "
+        "every CUDA program fails. It says nothing about libcuda.",
+    ),
+    Entry(
+        "NVS602",
+        "kernel-driver-missing",
+        "error",
+        "the program needs the running kernel driver or a device node, and it is not there",
+        "The libraries load, but the device nodes or the kernel module behind them are missing.",
+    ),
+    Entry(
+        "NVS901",
+        "undecidable",
+        "warning",
+        "files alone do not decide this",
+        "The outcome depends on something that is not written in files (a running daemon, lazily bound symbols, a mode that is not "
+        "modelled). The reason says what.",
+    ),
+)
+
+CATALOGUE = {entry.code: entry for entry in _TABLE}
+
+
+def entry(code: str) -> Entry:
+    """The entry of a code. Raises KeyError for a code that does not exist."""
+    return CATALOGUE[code]
+
+
+def by_slug(slug: str) -> Entry | None:
+    """The entry with that slug, or None."""
+    return next((e for e in _TABLE if e.slug == slug), None)

@@ -1,0 +1,173 @@
+"""Changes that a user can make to a scenario, as values: what `fix` proposes and verifies.
+
+A change says what it does in words (`describe`), how to write it down (`how`) and what it costs (`cost`: smaller is preferred; an
+environment variable is cheaper than a file in the image, which is cheaper than touching the host).
+"""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from typing import Any
+
+from attrs import evolve, frozen
+
+from nvsim.errors import InputError
+from nvsim.rootfs.node import Origin, Symlink
+from nvsim.rootfs.overlay import RootFS
+from nvsim.rootfs.resolve import PathError, resolve
+from nvsim.rootfs.tree import join
+from nvsim.scenario.model import Scenario
+
+_ORIGIN = Origin("fix")
+
+
+@frozen(slots=True)
+class SetEnv:
+    """Set an environment variable of the container (in the image's config, or with ``-e``)."""
+
+    name: str
+    value: str
+    cost: int = 1
+
+    def describe(self) -> str:
+        return f"set {self.name}={self.value}"
+
+    def how(self) -> str:
+        return f"ENV {self.name}={self.value}"
+
+
+@frozen(slots=True)
+class UnsetEnv:
+    """Remove an environment variable from the image's config."""
+
+    name: str
+    cost: int = 2
+
+    def describe(self) -> str:
+        return f"unset {self.name}"
+
+    def how(self) -> str:
+        return f"remove ENV {self.name} from the image"
+
+
+@frozen(slots=True)
+class AddLink:
+    """Add a symlink to the image."""
+
+    path: str
+    target: str
+    cost: int = 2
+
+    def describe(self) -> str:
+        return f"add the symlink {self.path} -> {self.target} to the image"
+
+    def how(self) -> str:
+        directory = self.path.rpartition("/")[0]
+        return f"RUN mkdir -p {directory} && ln -s {self.target} {self.path}"
+
+
+@frozen(slots=True)
+class UseRuntime:
+    """Start the container with the NVIDIA runtime."""
+
+    runtime: str = "nvidia"
+    cost: int = 2
+
+    def describe(self) -> str:
+        return f"start the container with --runtime={self.runtime}"
+
+    def how(self) -> str:
+        return f"docker run --runtime={self.runtime} ...  (Kubernetes: runtimeClassName: {self.runtime})"
+
+
+@frozen(slots=True)
+class SetConfig:
+    """Set a key of the host's config.toml."""
+
+    key: str
+    value: str | bool
+    cost: int = 4
+
+    def describe(self) -> str:
+        return f"set {self.key} = {json.dumps(self.value)} in the host's config.toml"
+
+    def how(self) -> str:
+        return f"nvidia-ctk config --in-place --set {self.key}={str(self.value).lower() if isinstance(self.value, bool) else self.value}"
+
+
+@frozen(slots=True)
+class UpgradeToolkit:
+    """Install a newer toolkit on the host."""
+
+    version: str
+    cost: int = 6
+
+    def describe(self) -> str:
+        return f"upgrade the host's NVIDIA Container Toolkit to {self.version} or newer"
+
+    def how(self) -> str:
+        return f"install nvidia-container-toolkit >= {self.version} on the host"
+
+
+Change = SetEnv | UnsetEnv | AddLink | UseRuntime | SetConfig | UpgradeToolkit
+
+
+def apply_change(scenario: Scenario, change: Change) -> Scenario:
+    """The scenario after one change. Raises `InputError` when it cannot be made (a link where something is)."""
+    settings, image = scenario.settings, scenario.image
+    if isinstance(change, SetEnv):
+        return scenario.with_settings(env=(*settings.env, f"{change.name}={change.value}"))
+    if isinstance(change, UnsetEnv):
+
+        def keep(items: tuple[str, ...]) -> tuple[str, ...]:
+            return tuple(e for e in items if not e.startswith(f"{change.name}="))
+
+        config = evolve(image.config, env=keep(image.config.env))
+        return evolve(scenario.with_settings(env=keep(settings.env)), image=evolve(image, config=config))
+    if isinstance(change, AddLink):
+        return evolve(scenario, image=evolve(image, tree=_with_link(image.tree, change)))
+    if isinstance(change, UseRuntime):
+        return scenario.with_settings(runtime=change.runtime)
+    if isinstance(change, SetConfig):
+        text = settings.config if settings.config is not None else scenario.host.toolkit.config
+        return scenario.with_settings(config=set_toml(text or "", change.key, change.value))
+    return scenario.with_settings(toolkit_version=change.version)
+
+
+def _with_link(tree: Any, change: AddLink) -> RootFS:
+    at = resolve(tree, change.path, follow=False)
+    if not isinstance(at, PathError) or at.errno != "ENOENT":
+        raise InputError(f"{change.path} exists already in the image")
+    path = at.parent
+    for part in at.rest.split("/"):
+        path = join(path, part)
+    editor = (tree if isinstance(tree, RootFS) else RootFS(tree)).edit()
+    editor.put(path, Symlink(change.target, origin=_ORIGIN))
+    return editor.freeze()
+
+
+def set_toml(text: str, key: str, value: str | bool) -> str:
+    """`text` (TOML) with the dotted `key` set. Comments are lost. Raises `InputError` for text that is no TOML."""
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as e:
+        raise InputError(f"bad TOML: {e}", source="config.toml") from None
+    table = data
+    *tables, last = key.split(".")
+    for name in tables:
+        table = table.setdefault(name, {})
+        if not isinstance(table, dict):
+            raise InputError(f"{name} is no table", source="config.toml")
+    table[last] = value
+    return "\n".join(_toml_lines(data, ())) + "\n"
+
+
+def _toml_lines(table: dict[str, Any], path: tuple[str, ...]) -> list[str]:
+    lines = [f"[{'.'.join(json.dumps(p) for p in path)}]"] if path else []
+    # JSON writes strings, numbers, booleans and lists of them as TOML does
+    lines += [f"{json.dumps(k)} = {json.dumps(v)}" for k, v in table.items() if not isinstance(v, dict)]
+    for name, value in table.items():
+        if isinstance(value, dict):
+            lines += _toml_lines(value, (*path, name))
+    return lines

@@ -1,0 +1,236 @@
+"""The pipeline in one page: scenario -> request -> plan -> root file system -> process -> verdict.
+
+Each stage is a function of frozen values; `simulate` calls them in order and keeps every intermediate value in the `Result`, from
+which findings and reports are read. Nothing here reads files or the clock.
+"""
+
+from __future__ import annotations
+
+from attrs import evolve, frozen
+
+from nvsim.errors import UnsupportedError
+from nvsim.inject.plan import InjectionPlan, Injected
+from nvsim.loader import process as loader
+from nvsim.loader.outcome import DlopenCall, DlopenResult, Machine, Outcome, ProcessRequest
+from nvsim.programs import KnownProgram, ProgramRun, play, recognise, wishes_as_steps
+from nvsim.rootfs.node import File, Special
+from nvsim.rootfs.overlay import RootFS
+from nvsim.rootfs.resolve import Resolver
+from nvsim.scenario import stages
+from nvsim.scenario.engine import Call, Process, engine_root, process_of, who_is_called
+from nvsim.scenario.messages import Lookup, create_failed, exec_failed, look_up
+from nvsim.scenario.model import Scenario
+from nvsim.toolkit.request import ContainerRequest
+
+
+@frozen(slots=True)
+class ProcessResult:
+    """What came of one program in the prepared root.
+
+    `kind`: "exit", "exec-error" or "start-error" (it was never started). `runs`: what known programs then did; `dlopen`: the calls
+    that the user asked for. `message`: what engine or program show; `exit_code` None = the program's own, not known.
+    `verdict`: "ok", "fails" or "unknown", and `reason` in one sentence.
+    """
+
+    argv: tuple[str, ...]
+    kind: str
+    verdict: str
+    reason: str
+    lookup: Lookup | None = None
+    outcome: Outcome | None = None
+    runs: tuple[ProgramRun, ...] = ()
+    dlopen: tuple[DlopenResult, ...] = ()
+    stdout: str = ""
+    stderr: str = ""
+    message: str = ""
+    exit_code: int | None = None
+    assumptions: tuple[str, ...] = ()
+
+
+@frozen(slots=True)
+class Result:
+    """A prediction with everything that it rests on. `checks` are injected programs that were tried beside the command."""
+
+    scenario: Scenario
+    process: Process
+    call: Call
+    request: ContainerRequest
+    main: ProcessResult
+    plan: InjectionPlan | None = None
+    injected: Injected | None = None
+    checks: tuple[ProcessResult, ...] = ()
+    assumptions: tuple[str, ...] = ()
+
+    @property
+    def verdict(self) -> str:
+        """Of the command alone: "ok", "fails" or "unknown"."""
+        return self.main.verdict
+
+
+def simulate(scenario: Scenario, programs: tuple[KnownProgram, ...] = ()) -> Result:
+    """Predict what happens. Raises `InputError` for a scenario that no engine would accept."""
+    process = process_of(scenario)
+    call = who_is_called(scenario)
+    root, assumed = engine_root(scenario)
+    assumptions = [*scenario.host.assumptions, *scenario.image.assumptions, *assumed]
+    request = stages.decide(scenario, process, call)
+    assumptions += request.assumptions
+    if request.refused is not None:
+        shown = stages.refusal_message(request.refused)
+        main = ProcessResult(
+            process.argv,
+            "start-error",
+            "fails",
+            "the NVIDIA toolkit refuses the container",
+            message=shown,
+            exit_code=127,
+        )
+        return Result(scenario, process, call, request, main, assumptions=_unique(assumptions))
+    try:
+        plan, injected = stages.inject(scenario, request, root)
+    except UnsupportedError as e:
+        main = ProcessResult(process.argv, "start-error", "unknown", str(e))
+        return Result(scenario, process, call, request, main, assumptions=_unique([*assumptions, str(e)]))
+    if plan is not None:
+        assumptions += plan.assumptions
+    failure = injected.failure
+    if failure is not None:
+        shown = stages.failure_message(request, failure, injected.exit)
+        main = ProcessResult(
+            process.argv, "start-error", "fails", "injecting the driver fails", message=shown, exit_code=127
+        )
+        return Result(scenario, process, call, request, main, plan, injected, assumptions=_unique(assumptions))
+    machine = Machine(scenario.settings.cpu or scenario.host.cpu, scenario.host.kernel)
+    facts = stages.driver_facts(scenario, injected.rootfs)
+    main = run_process(
+        injected.rootfs, process, machine, programs, facts, scenario.settings.dlopen, scenario.settings.dlopen_from
+    )
+    checks = _checks(plan, injected.rootfs, process, machine, programs, facts)
+    assumptions += main.assumptions
+    return Result(scenario, process, call, request, main, plan, injected, checks, _unique(assumptions))
+
+
+def _unique(items: list[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(items))
+
+
+def run_process(
+    rootfs: RootFS,
+    process: Process,
+    machine: Machine,
+    programs: tuple[KnownProgram, ...],
+    met: dict[str, str | None],
+    dlopen: tuple[str, ...] = (),
+    dlopen_from: str = "main",
+) -> ProcessResult:
+    """Look the program up, execute it, play what it is known to do, and make the dlopens that were asked for."""
+    resolver = Resolver(rootfs, process.uid, process.gid)
+    lookup = look_up(resolver, process)
+    if lookup.path is None:
+        error = lookup.error or ""
+        return ProcessResult(
+            process.argv, "start-error", "fails", error, lookup, message=create_failed(error), exit_code=lookup.exit
+        )
+    env = tuple((k, v) for k, _, v in (e.partition("=") for e in process.env))
+    request = ProcessRequest(lookup.path, process.argv, env, process.cwd, process.uid, process.gid)
+    session = loader.start(rootfs, request, machine)
+    outcome = session.outcome
+    base = ProcessResult(process.argv, outcome.outcome, "ok", "", lookup, outcome, assumptions=outcome.assumptions)
+    if outcome.outcome == "unknown":
+        return evolve(
+            base, kind="exit", verdict="unknown", reason=outcome.unknown or "the loader's behaviour is not known"
+        )
+    if outcome.outcome == "exec-error":
+        message, status = exec_failed(lookup.path, outcome.errno or "")
+        return evolve(base, verdict="fails", reason=message, message=message, exit_code=status)
+    if not outcome.started:
+        reason = (
+            outcome.stderr.strip().splitlines()[0]
+            if outcome.stderr.strip()
+            else f"ends with status {outcome.exit_code}"
+        )
+        return evolve(
+            base,
+            verdict="fails",
+            reason=reason,
+            stderr=outcome.stderr,
+            message=outcome.stderr,
+            exit_code=outcome.exit_code,
+        )
+    runs = _play_known(session, resolver, process, outcome, programs, met)
+    calls = tuple(session.dlopen(DlopenCall(name, 2, dlopen_from)) for name in dlopen)
+    return _judge(evolve(base, outcome=session.finish()), runs, calls)
+
+
+def _play_known(
+    session: loader.Session,
+    resolver: Resolver,
+    process: Process,
+    outcome: Outcome,
+    programs: tuple[KnownProgram, ...],
+    met: dict[str, str | None],
+) -> tuple[ProgramRun, ...]:
+    """Every known program that this process is, played in turn; the image's own word about a program comes first."""
+    path = outcome.program or ""
+    node = resolver.tree.node(path)
+    own = node.facts.behaviour if isinstance(node, File) else None
+    if own is not None and own.dlopen:
+        return (play(None, wishes_as_steps(own), session, resolver, met, own.exit),)
+    runs = []
+    for known, assumption in recognise(programs, resolver, process.argv, path, process.cwd):
+        run = play(known, known.steps, session, resolver, met, known.exit)
+        runs.append(evolve(run, assumptions=(assumption,) if assumption else ()))
+    return tuple(runs)
+
+
+def _judge(result: ProcessResult, runs: tuple[ProgramRun, ...], calls: tuple[DlopenResult, ...]) -> ProcessResult:
+    outcome = result.outcome
+    assert outcome is not None
+    assumptions = [*result.assumptions, *(a for r in runs for a in r.assumptions)]
+    for run in runs:
+        if run.program is not None:
+            assumptions.append(f"what {run.program.title} loads is known from: {'; '.join(run.program.sources)}")
+    result = evolve(result, runs=runs, dlopen=calls, kind="exit", assumptions=_unique(assumptions))
+    stderr = outcome.stderr + "".join(r.stderr for r in runs)
+    stdout = "".join(r.stdout for r in runs)
+    exit_code = outcome.exit_code if outcome.exit_code is not None else next((r.exit_code for r in runs), None)
+    result = evolve(result, stdout=stdout, stderr=stderr, exit_code=exit_code, message=(stderr + stdout).strip())
+    for run in runs:
+        failed = run.failed
+        if failed is not None:
+            last = failed.attempts[-1].error if failed.attempts else failed.note
+            return evolve(result, verdict="fails", reason=f"{failed.step.what}: {last}", exit_code=run.exit_code)
+    missing = next((c for c in calls if c.ok is False), None)
+    if missing is not None:
+        return evolve(result, verdict="fails", reason=missing.error or f"{missing.call.name} does not load")
+    open_questions = [s.note or s.step.what for r in runs for s in r.steps if s.ok is None and s.step.required]
+    open_questions += [c.error or c.call.name for c in calls if c.ok is None]
+    if open_questions:
+        return evolve(result, verdict="unknown", reason=open_questions[0])
+    return evolve(result, verdict="ok", reason="the program starts and every library that it is known to need loads")
+
+
+def _checks(
+    plan: InjectionPlan | None,
+    rootfs: RootFS,
+    process: Process,
+    machine: Machine,
+    programs: tuple[KnownProgram, ...],
+    met: dict[str, str | None],
+) -> tuple[ProcessResult, ...]:
+    """Try the injected programs that people judge a container by (``check`` in their data), unless one is the command itself."""
+    names = {pattern for known in programs if known.check for pattern in known.match.program}
+    wanted = dict.fromkeys(
+        m.dst for m in (plan.mounts if plan else ()) if m.kind == "binary" and m.dst.rpartition("/")[2] in names
+    )
+    own = process.argv[0].rpartition("/")[2]
+    return tuple(
+        run_process(rootfs, evolve(process, argv=(path,)), machine, programs, met)
+        for path in wanted
+        if path.rpartition("/")[2] != own
+    )
+
+
+def device_present(rootfs: RootFS, path: str) -> bool:
+    """Whether a device node is there."""
+    return isinstance(rootfs.node(path), Special)
