@@ -13,7 +13,8 @@ class PlannedMount:
     """One mount: `src` on the host or in the container (`src_side`), `dst` as asked for (links not yet resolved in the image).
 
     `kind`: binary, library, library32, compat-library, firmware, ipc, device, proc, gpu-proc, mig, config, directory, user.
-    `capability` is the driver capability that brought it, where one did.
+    `capability` is the driver capability that brought it, where one did. `mode` is the permission of a tmpfs's root. `follow`: a
+    link that is the last component of `dst` is followed; `create`: a missing mount point is made.
     """
 
     src: str
@@ -24,15 +25,55 @@ class PlannedMount:
     src_side: str = "host"
     capability: str | None = None
     because: tuple[Because, ...] = ()
+    mode: int = 0o755
+    follow: bool = True
+    create: bool = True
 
 
 @frozen(slots=True)
 class PlannedLink:
-    """A symlink made by the engine or a hook: `path` -> `target`."""
+    """A symlink made by the engine or a hook: `path` -> `target`.
+
+    `beside`: the link is made in the directory where the mount with this `dst` really landed, and only if the base name there still
+    begins with `prefix`.
+    """
 
     path: str
     target: str
     because: tuple[Because, ...] = ()
+    beside: str | None = None
+    prefix: str = ""
+
+
+@frozen(slots=True)
+class PlannedDirectory:
+    """A directory that the engine makes sure of; an existing one is left as it is."""
+
+    path: str
+    mode: int = 0o755
+    because: tuple[Because, ...] = ()
+
+
+@frozen(slots=True)
+class PlannedFile:
+    """A small file that the engine writes, replacing an existing one."""
+
+    path: str
+    text: str
+    mode: int = 0o644
+    because: tuple[Because, ...] = ()
+
+
+Step = PlannedMount | PlannedLink | PlannedDirectory | PlannedFile
+
+
+@frozen(slots=True)
+class PlanStage:
+    """Steps that are done together, in order. `undo`: the kinds of mounts that are taken back when a step of the stage fails."""
+
+    name: str
+    steps: tuple[Step, ...]
+    undo: tuple[str, ...] = ()
 
 
 @frozen(slots=True)
@@ -76,7 +117,11 @@ class Skipped:
 
 @frozen(slots=True)
 class InjectionPlan:
-    """What an engine will do, in order. `failure`: the plan already fails (exact stderr of the program that says so)."""
+    """What an engine will do, in order. `failure`: the plan already fails (exact stderr of the program that says so).
+
+    `stages` hold the steps of an engine whose mounts, links and files depend on each other (legacy); `mounts` and `symlinks` list
+    the same ones by kind. `engine_version` names the engine's generation.
+    """
 
     engine: str
     mounts: tuple[PlannedMount, ...] = ()
@@ -89,6 +134,8 @@ class InjectionPlan:
     warnings: tuple[str, ...] = ()
     failure: str | None = None
     assumptions: tuple[str, ...] = ()
+    stages: tuple[PlanStage, ...] = ()
+    engine_version: str | None = None
 
 
 @frozen(slots=True)
