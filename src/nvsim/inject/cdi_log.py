@@ -1,0 +1,70 @@
+"""What a simulated toolkit program says while it works: its log lines, and the error that ends it.
+
+`ToolFailure` travels only inside `nvsim.inject`: the public functions catch it and return its text as a value.
+"""
+
+from __future__ import annotations
+
+from attrs import define, field
+
+
+class ToolFailure(Exception):  # noqa: N818 - it is a predicted failure of the real program, not an error of nvsim
+    """An error of the real program on its way up; the argument is the real program's text so far.
+
+    `not_found` says that a lookup found nothing, which optional lookups forgive.
+    """
+
+    def __init__(self, text: str, *, not_found: bool = False):
+        super().__init__(text)
+        self.text = text
+        self.not_found = not_found
+
+    def within(self, prefix: str) -> ToolFailure:
+        """The same failure, one level up: Go's ``fmt.Errorf("prefix: %w", err)``."""
+        return ToolFailure(f"{prefix}: {self.text}", not_found=self.not_found)
+
+
+@define(slots=True)
+class ToolLog:
+    """The log of one program run: (level, message) pairs, first occurrences only."""
+
+    lines: list[tuple[str, str]] = field(factory=list)
+    _seen: set[tuple[str, str]] = field(factory=set, repr=False)
+
+    def add(self, level: str, message: str) -> None:
+        line = (level, message)
+        if line not in self._seen:
+            self._seen.add(line)
+            self.lines.append(line)
+
+    def info(self, message: str) -> None:
+        self.add("info", message)
+
+    def warning(self, message: str) -> None:
+        self.add("warning", message)
+
+    def error(self, message: str) -> None:
+        self.add("error", message)
+
+
+def go_quote(text: str) -> str:
+    """`text` as Go's ``%q`` prints it (``strconv.Quote``)."""
+    out = ['"']
+    for c in text:
+        if c in '"\\':
+            out.append("\\" + c)
+        elif c in _ESCAPES:
+            out.append(_ESCAPES[c])
+        elif c.isprintable() or c == " ":
+            out.append(c)
+        elif ord(c) < 0x80:
+            out.append(f"\\x{ord(c):02x}")
+        elif 0xDC80 <= ord(c) <= 0xDCFF:
+            out.append(f"\\x{ord(c) - 0xDC00:02x}")
+        else:
+            out.append(f"\\u{ord(c):04x}" if ord(c) <= 0xFFFF else f"\\U{ord(c):08x}")
+    out.append('"')
+    return "".join(out)
+
+
+_ESCAPES = {"\a": "\\a", "\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\v": "\\v"}

@@ -1,0 +1,100 @@
+"""Command-line flags of the toolkit's programs, as the Go library urfave/cli reads them: ``--name value``, ``--name=value``, one dash
+or two, lists split at commas, environment variables where no flag is given."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from attrs import evolve, frozen
+
+from nvsim.inject.cdi_log import ToolFailure, go_quote
+
+Value = str | bool | tuple[str, ...]
+_TRUE = ("1", "t", "T", "TRUE", "true", "True")
+_FALSE = ("0", "f", "F", "FALSE", "false", "False")
+
+
+@frozen(slots=True)
+class Flag:
+    """A flag: its names (the first is its key), `kind` text, list or bool, its environment variable and default."""
+
+    names: tuple[str, ...]
+    kind: str
+    env: str = ""
+    default: str | tuple[str, ...] = ""
+
+
+@frozen(slots=True)
+class Flags:
+    """Parsed flags: a value for every flag, the keys of those that were given (also by environment), and what was left over."""
+
+    values: Mapping[str, Value]
+    given: frozenset[str]
+    rest: tuple[str, ...] = ()
+
+    def is_set(self, key: str) -> bool:
+        return key in self.given
+
+    def with_value(self, key: str, value: Value) -> Flags:
+        return evolve(self, values={**self.values, key: value})
+
+
+def parse_flags(flags: Sequence[Flag], args: Sequence[str], env: Mapping[str, str]) -> Flags:
+    """The flags in `args`. Raises `ToolFailure` with the library's words."""
+    by_name = {name: flag for flag in flags for name in flag.names}
+    values: dict[str, Value] = {}
+    rest: list[str] = []
+    todo = list(args)
+    while todo:
+        arg = todo.pop(0)
+        if arg == "--":
+            rest += todo
+            break
+        if not arg.startswith("-") or arg == "-":
+            rest.append(arg)
+            continue
+        name, equals, value = arg.lstrip("-").partition("=")
+        flag = by_name.get(name)
+        if flag is None:
+            raise ToolFailure(f"flag provided but not defined: -{name}")
+        if flag.kind == "bool":
+            values[flag.names[0]] = _boolean(name, value) if equals else True
+            continue
+        if not equals:
+            if not todo:
+                raise ToolFailure(f"flag needs an argument: {arg}")
+            value = todo.pop(0)
+        if flag.kind == "list":
+            values[flag.names[0]] = (*_items(values.get(flag.names[0])), *_split(value))
+        else:
+            values[flag.names[0]] = value
+    for flag in flags:
+        key = flag.names[0]
+        if key not in values and flag.env and flag.env in env:
+            text = env[flag.env]
+            if flag.kind == "text":
+                values[key] = text
+            elif text:
+                values[key] = _split(text) if flag.kind == "list" else _boolean(key, text)
+    given = frozenset(values)
+    for flag in flags:
+        default: Value = False if flag.kind == "bool" else flag.default
+        values.setdefault(flag.names[0], () if flag.kind == "list" and default == "" else default)
+    return Flags(values, given, tuple(rest))
+
+
+def _items(value: Value | None) -> tuple[str, ...]:
+    return value if isinstance(value, tuple) else ()
+
+
+def _split(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(","))
+
+
+def _boolean(name: str, text: str) -> bool:
+    if text in _TRUE:
+        return True
+    if text in _FALSE:
+        return False
+    reason = f"strconv.ParseBool: parsing {go_quote(text)}: invalid syntax"
+    raise ToolFailure(f"invalid value {go_quote(text)} for flag -{name}: {reason}")

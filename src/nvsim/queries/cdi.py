@@ -1,0 +1,199 @@
+"""Answers about CDI: the rules of the CDI library (kind ``cdi-rules``) and the toolkit's CDI programs (kind ``tool``)."""
+
+from __future__ import annotations
+
+import json
+import posixpath
+import tomllib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from nvsim.errors import InputError
+from nvsim.inject.cdi_command import run_generate, run_transform
+from nvsim.inject.cdi_host import CdiHost, Nvml, NvmlGpu, NvmlMig
+from nvsim.inject.cdi_inject import inject_devices
+from nvsim.inject.cdi_log import ToolFailure
+from nvsim.inject.cdi_names import NamePanic, parse_annotations, parse_name
+from nvsim.inject.cdi_registry import Registry, load_registry
+from nvsim.inject.cdi_spec import minimum_version, spec_from_json, spec_to_json
+from nvsim.inject.cdi_validate import version_error
+from nvsim.rootfs.node import File, FileFacts, Origin, Special
+from nvsim.rootfs.overlay import RootFS
+from nvsim.rootfs.resolve import Resolver
+from nvsim.rootfs.tree import MemoryTree, Tree
+from nvsim.rootfs.treefile import tree_from_json
+
+DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+Query = Mapping[str, Any]
+
+
+def answer(kind: str, query: dict[str, Any]) -> dict[str, Any]:
+    """The result of a query of kind ``cdi-rules`` or, for a CDI program, ``tool``. Raises `InputError`."""
+    if kind == "cdi-rules":
+        return _rules(query)
+    program = _PROGRAMS.get(query.get("program", ""))
+    if program is None:
+        raise InputError(f"program {query.get('program')!r} is not modelled", hint=f"one of {', '.join(_PROGRAMS)}")
+    return program(query)
+
+
+def _ctk(query: Query) -> dict[str, Any]:
+    """``nvidia-ctk cdi generate`` or ``nvidia-ctk cdi transform root``."""
+    words = [a for a in _require(query, "argv", list)[1:] if not a.startswith("-")]
+    args = query["argv"]
+    if words[:2] == ["cdi", "generate"]:
+        host = _host(query)
+        result = run_generate(host, args[args.index("generate") + 1 :], _config_root(host))
+        out: dict[str, Any] = {"specs": [spec_to_json(s) for s in result.specs]}
+    elif words[:3] == ["cdi", "transform", "root"]:
+        text = json.dumps(query.get("input"))
+        result = run_transform(args[args.index("root") + 1 :], text, query.get("env") or {})
+        out = {"output": spec_to_json(result.specs[0]) if result.specs else None}
+    else:
+        raise InputError("only 'nvidia-ctk cdi generate' and 'nvidia-ctk cdi transform root' are modelled")
+    return {"rc": result.rc, **out, "log": [list(line) for line in result.log]}
+
+
+def _host(query: Query) -> CdiHost:
+    """The host of a query: the tree and tables of a vector's host, with extra `files` and environment."""
+    data = _require(query, "host", dict)
+    tree: Tree = tree_from_json(data.get("tree", {}), str(data.get("name", "host")), Origin("host", "host"))
+    files = dict(query.get("files") or {})
+    if files:
+        editor = RootFS(tree).edit()
+        for path, text in files.items():
+            editor.put(path, File(len(text), ("query", path), FileFacts(text=text), 0o644))
+        tree = editor.freeze()
+    env = {"PATH": DEFAULT_PATH, **(query.get("env") or {})}
+    stores = tuple(data.get("dxcore_driver_store_paths") or ())
+    return CdiHost(Resolver(tree), _nvml(data.get("nvml")), stores, env)
+
+
+def _nvml(data: Mapping[str, Any] | None) -> Nvml | None:
+    if data is None:
+        return None
+    migs = data.get("mig_devices") or ()
+    return Nvml(
+        str(data.get("driver_version") or ""),
+        int(data.get("cuda_driver_version") or 0),
+        tuple(
+            NvmlGpu(
+                g["uuid"],
+                int(g["minor"]),
+                g.get("pci_bus_id"),
+                str(g.get("name") or ""),
+                g.get("mig_mode") == "enabled",
+                tuple(
+                    NvmlMig(
+                        m["mig_index"], m["uuid"], m["gpu_instance"], m["compute_instance"], str(m.get("profile") or "")
+                    )
+                    for m in migs
+                    if m["parent_index"] == g["index"]
+                ),
+            )
+            for g in data.get("gpus") or ()
+        ),
+    )
+
+
+def _config_root(host: CdiHost) -> str:
+    """``nvidia-container-cli.root`` of the host's config.toml; "" where there is none (or no readable file)."""
+    default = posixpath.join(host.env.get("XDG_CONFIG_HOME") or "/etc", "nvidia-container-runtime/config.toml")
+    text = host.text(host.env.get("NVIDIA_CTK_CONFIG_FILE_PATH") or default)
+    try:
+        data = tomllib.loads(text or "")
+    except tomllib.TOMLDecodeError:
+        return ""
+    section = data.get("nvidia-container-cli")
+    root = section.get("root") if isinstance(section, dict) else None
+    return "" if root is None else str(root)
+
+
+def _rules(query: Query) -> dict[str, Any]:
+    op = _OPERATIONS.get(query.get("op", ""))
+    if op is None:
+        raise InputError(f"unknown op {query.get('op')!r}", hint=f"one of {', '.join(_OPERATIONS)}")
+    try:
+        return op(query)
+    except NamePanic as e:
+        return {"panic": str(e)}
+
+
+def _name(query: Query) -> dict[str, Any]:
+    parsed = parse_name(_require(query, "name", str))
+    out = {"vendor": parsed.vendor, "class": parsed.cls, "name": parsed.name}
+    return out if parsed.error is None else {**out, "error": parsed.error}
+
+
+def _minimum(query: Query) -> dict[str, Any]:
+    spec = spec_from_json(_require(query, "spec", dict))
+    error = version_error(spec)
+    out = {"version": minimum_version(spec)}
+    return out if error is None else {**out, "validate_error": error}
+
+
+def _annotations(query: Query) -> dict[str, Any]:
+    try:
+        keys, devices = parse_annotations(_require(query, "annotations", dict))
+    except ToolFailure as e:
+        return {"keys": None, "devices": None, "error": e.text}
+    return {"keys": list(keys) or None, "devices": list(devices) or None}
+
+
+def _files(query: Query) -> dict[str, Any]:
+    return _registry_answer(_registry(query))
+
+
+def _inject(query: Query) -> dict[str, Any]:
+    registry = _registry(query)
+    out = _registry_answer(registry)
+    request = _require(query, "request", list)
+    out["unresolved"] = list(registry.edits_for(request)[1]) or None
+    try:
+        oci = inject_devices(_require(query, "oci", dict), registry, request, Resolver(_any_machine()))
+        out["oci"] = {"ociVersion": "", **oci}
+    except ToolFailure as e:
+        out["inject_error"] = e.text
+    return out
+
+
+_OPERATIONS: Mapping[str, Callable[[Query], dict[str, Any]]] = {
+    "name": _name,
+    "minversion": _minimum,
+    "annotations": _annotations,
+    "files": _files,
+    "inject": _inject,
+}
+
+
+def _registry(query: Query) -> Registry:
+    return load_registry(_require(query, "files", dict), _require(query, "dirs", list))
+
+
+def _registry_answer(registry: Registry) -> dict[str, Any]:
+    return {
+        "devices": sorted(registry.devices) or None,
+        "vendors": list(registry.vendors) or None,
+        "classes": list(registry.classes) or None,
+        "errors": {path: list(errors) for path, errors in registry.errors.items()},
+    }
+
+
+def _any_machine() -> MemoryTree:
+    """What lies on every Linux machine and matters to a device node: the query names no host."""
+    memory = {"null": 3, "zero": 5, "full": 7, "random": 8, "urandom": 9}
+    nodes = {f"/dev/{name}": Special("char", (1, minor), 0o666) for name, minor in memory.items()}
+    nodes["/dev/tty"] = Special("char", (5, 0), 0o666)
+    return MemoryTree("machine", {**nodes, "/etc/hostname": File(0, ("machine", "hostname"), FileFacts(text=""))})
+
+
+def _require(query: Query, key: str, kind: type) -> Any:
+    value = query.get(key)
+    if not isinstance(value, kind):
+        raise InputError(f"a cdi query needs {key!r} as a JSON {_JSON_NAMES[kind]}")
+    return value
+
+
+_PROGRAMS: Mapping[str, Callable[[Query], dict[str, Any]]] = {"nvidia-ctk": _ctk}
+_JSON_NAMES: Mapping[type, str] = {str: "string", dict: "object", list: "list"}
