@@ -8,6 +8,9 @@ import tomllib
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from attrs import evolve
+
+from nvsim.elf.facts import ElfFacts, LdconfigFacts
 from nvsim.errors import InputError
 from nvsim.inject.cdi_command import run_generate, run_transform
 from nvsim.inject.cdi_host import CdiHost, Nvml, NvmlGpu, NvmlMig
@@ -17,11 +20,13 @@ from nvsim.inject.cdi_names import NamePanic, parse_annotations, parse_name
 from nvsim.inject.cdi_registry import Registry, load_registry
 from nvsim.inject.cdi_spec import minimum_version, spec_from_json, spec_to_json
 from nvsim.inject.cdi_validate import version_error
-from nvsim.rootfs.node import File, FileFacts, Origin, Special
+from nvsim.inject.hooks import DEFAULT_STATE, ContainerState, run_hook
+from nvsim.inject.hooks_effects import random_parts, tree_changes
+from nvsim.rootfs.node import Behaviour, File, FileFacts, Node, Origin, Special, Symlink
 from nvsim.rootfs.overlay import RootFS
 from nvsim.rootfs.resolve import Resolver
 from nvsim.rootfs.tree import MemoryTree, Tree
-from nvsim.rootfs.treefile import tree_from_json
+from nvsim.rootfs.treefile import ldcache_to_json, tree_from_json
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -68,6 +73,51 @@ def _host(query: Query) -> CdiHost:
     env = {"PATH": DEFAULT_PATH, **(query.get("env") or {})}
     stores = tuple(data.get("dxcore_driver_store_paths") or ())
     return CdiHost(Resolver(tree), _nvml(data.get("nvml")), stores, env)
+
+
+def _cdi_hook(query: Query) -> dict[str, Any]:
+    """Runs of ``nvidia-cdi-hook`` one after the other on a container root, and what they changed together."""
+    host = _host(query) if query.get("host") else _debian_host()
+    tree = tree_from_json(_require(query, "tree", dict), "container", Origin("image", "container"))
+    rootfs = RootFS(tree)
+    state = _state(query)
+    steps = []
+    serial = 0
+    for step in _require(query, "steps", list):
+        readonly = bool(query.get("readonly_rootfs"))
+        result = run_hook(_require(step, "argv", list), rootfs, host, readonly=readonly, state=state, serial=serial)
+        rootfs, serial = result.rootfs, result.serial
+        steps.append({"argv": step["argv"], "rc": result.rc, "log": [[a, random_parts(b)] for a, b in result.log]})
+    cache = rootfs.node("/etc/ld.so.cache")
+    entries = cache.facts.ldcache if isinstance(cache, File) else None
+    return {
+        "steps": steps,
+        "effect": tree_changes(tree, rootfs),
+        "ld_so_cache_after": None if entries is None else ldcache_to_json(entries),
+    }
+
+
+def _state(query: Query) -> ContainerState:
+    """The container state on the hook's stdin: the query's own, or the usual one."""
+    text = query.get("container_state", query.get("stdin"))
+    config = query.get("bundle_config", DEFAULT_STATE.config)
+    as_text = [x if isinstance(x, str) or x is None else json.dumps(x) for x in (text, config)]
+    return evolve(DEFAULT_STATE, text=DEFAULT_STATE.text if as_text[0] is None else as_text[0], config=as_text[1])
+
+
+def _debian_host() -> CdiHost:
+    """The host of the recorded hook runs: Debian 12 with its ldconfig, without an NVIDIA driver."""
+    dirs = ("/lib/x86_64-linux-gnu", "/usr/lib/x86_64-linux-gnu", "/lib", "/usr/lib")
+    ldconfig = FileFacts(elf=ElfFacts(), ldconfig=LdconfigFacts("2.36", dirs))
+    nodes: dict[str, Node] = {
+        "/bin": Symlink("usr/bin"),
+        "/sbin": Symlink("usr/sbin"),
+        "/etc/debian_version": File(6, ("host", 1), FileFacts(text="12.11\n"), 0o644),
+        "/usr/sbin/ldconfig": File(982880, ("host", 2), ldconfig),
+        "/usr/bin/false": File(35664, ("host", 3), FileFacts(elf=ElfFacts(), behaviour=Behaviour(exit=1))),
+        "/usr/bin/true": File(35664, ("host", 4), FileFacts(elf=ElfFacts(), behaviour=Behaviour(exit=0))),
+    }
+    return CdiHost(Resolver(MemoryTree("host", nodes)))
 
 
 def _nvml(data: Mapping[str, Any] | None) -> Nvml | None:
@@ -195,5 +245,5 @@ def _require(query: Query, key: str, kind: type) -> Any:
     return value
 
 
-_PROGRAMS: Mapping[str, Callable[[Query], dict[str, Any]]] = {"nvidia-ctk": _ctk}
+_PROGRAMS: Mapping[str, Callable[[Query], dict[str, Any]]] = {"nvidia-ctk": _ctk, "nvidia-cdi-hook": _cdi_hook}
 _JSON_NAMES: Mapping[type, str] = {str: "string", dict: "object", list: "list"}
