@@ -120,7 +120,7 @@ class InjectionPlan:
     """What an engine will do, in order. `failure`: the plan already fails (exact stderr of the program that says so).
 
     `stages` hold the steps of an engine whose mounts, links and files depend on each other (legacy); `mounts` and `symlinks` list
-    the same ones by kind. `engine_version` names the engine's generation.
+    the same ones by kind. `engine_version` names the engine's generation, `driver_root` the root in which it looked.
     """
 
     engine: str
@@ -136,6 +136,7 @@ class InjectionPlan:
     assumptions: tuple[str, ...] = ()
     stages: tuple[PlanStage, ...] = ()
     engine_version: str | None = None
+    driver_root: str = "/"
 
 
 @frozen(slots=True)
