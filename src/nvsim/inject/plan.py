@@ -78,13 +78,18 @@ class PlanStage:
 
 @frozen(slots=True)
 class DeviceNode:
-    """A device node given to the container. `permissions` for the device cgroup ("rwm")."""
+    """A device node given to the container. `permissions` for the device cgroup ("rwm"). `type` is c, b or p; `mode` None = the
+    host node's."""
 
     path: str
     host_path: str
     rdev: tuple[int, int] | None
     permissions: str = "rw"
     because: tuple[Because, ...] = ()
+    type: str = "c"
+    mode: int | None = None
+    uid: int = 0
+    gid: int = 0
 
 
 @frozen(slots=True)
@@ -121,6 +126,7 @@ class InjectionPlan:
 
     `stages` hold the steps of an engine whose mounts, links and files depend on each other (legacy); `mounts` and `symlinks` list
     the same ones by kind. `engine_version` names the engine's generation, `driver_root` the root in which it looked.
+    `gids` are supplementary groups that the process gets for its device nodes (CDI).
     """
 
     engine: str
@@ -136,6 +142,7 @@ class InjectionPlan:
     assumptions: tuple[str, ...] = ()
     stages: tuple[PlanStage, ...] = ()
     engine_version: str | None = None
+    gids: tuple[int, ...] = ()
     driver_root: str = "/"
 
 
