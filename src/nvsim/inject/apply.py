@@ -115,9 +115,9 @@ def _take_back(
             editor.put(effect.path, node)
     for path in sorted(taken, key=len, reverse=True):
         node = editor.node(path)
-        if (isinstance(node, File) and node.size == 0) or (isinstance(node, Directory) and not editor.names(path)):
-            if not path.startswith("/proc/"):
-                editor.remove(path)
+        empty = node.size == 0 if isinstance(node, File) else isinstance(node, Directory) and not editor.names(path)
+        if empty and not path.startswith("/proc/"):
+            editor.remove(path)
     work.editor = editor
     work.effects[effects:] = [*kept, *(Effect("unmount", p, "the stage failed", ENGINE) for p in sorted(taken))]
 

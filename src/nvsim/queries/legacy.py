@@ -29,7 +29,7 @@ def answer(kind: str, query: dict[str, Any]) -> dict[str, Any]:
     if not isinstance(argv, list) or not all(isinstance(a, str) for a in argv):
         raise InputError("argv must be a list of strings")
     host = host_of_query(query)
-    start = _container(query)
+    start = container_of_query(query)
     env = dict(host.toolkit.env)
     if host.toolkit.path is not None:
         env["PATH"] = host.toolkit.path
@@ -42,7 +42,7 @@ def answer(kind: str, query: dict[str, Any]) -> dict[str, Any]:
     out: dict[str, Any] = {"rc": injected.exit, "error": injected.failure}
     if "configure" not in argv:
         return {**out, "stdout": list(run.stdout)} if run.exit == 0 else out
-    return {**out, **_observed(start, injected.rootfs)}
+    return {**out, **_observed(start, injected.rootfs), "text": _written(injected)}
 
 
 def host_of_query(query: Query) -> HostProfile:
@@ -55,7 +55,8 @@ def host_of_query(query: Query) -> HostProfile:
     nvml = query.get("nvml")
     nvml = nvml if isinstance(nvml, Mapping) else {}
     version = nvml.get("driver_version")
-    env = query.get("env") or {}
+    env = query.get("env")
+    env = {} if env is None else env
     if not isinstance(env, Mapping):
         raise InputError("env must be an object")
     return HostProfile(
@@ -113,7 +114,7 @@ def _changed(tree: Tree, changes: list[Any]) -> Tree:
     return editor.freeze()
 
 
-def _container(query: Query) -> RootFS:
+def container_of_query(query: Query) -> RootFS:
     """The container's root as a runtime prepared it: /proc, /sys and /dev are mounted, unless the query says otherwise."""
     entry = query.get("container")
     if entry is None:
@@ -176,6 +177,16 @@ def _observed(start: RootFS, end: RootFS) -> dict[str, Any]:
         "devices": devices,
         **_ldcache(start, end),
     }
+
+
+def _written(injected: Injected) -> dict[str, str]:
+    """The files that the engine wrote, with their text."""
+    out = {}
+    for effect in injected.effects:
+        node = injected.rootfs.node(effect.path)
+        if effect.kind == "file" and effect.by == "engine" and isinstance(node, File):
+            out[effect.path] = node.facts.text or ""
+    return out
 
 
 def _ldcache(start: RootFS, end: RootFS) -> dict[str, Any]:
