@@ -39,6 +39,7 @@ PROGRAMS = (
     "nvidia-imex-ctl",
 )
 IPC_OPTIONS = ("nosuid", "nodev", "rbind", "rprivate", "noexec")
+_ELF_IDENT = 16  # bytes that are read before anything is looked at
 FIRMWARE_PATH_PARAMETER = "/sys/module/firmware_class/parameters/path"
 
 
@@ -146,11 +147,10 @@ def _soname(resolver: Resolver, path: str) -> str:
         raise ToolFailure(f"open {path}: no such file or directory")
     facts = found.node.facts
     if facts.elf is None:
-        head = (facts.text or "")[:4]
-        if facts.text is not None and len(head) < 4:
-            raise ToolFailure("EOF" if not head else "unexpected EOF")
-        shown = " ".join(str(b) for b in (head.encode()[:4] or facts.head or b""))
-        raise ToolFailure(f"bad magic number '[{shown}]' in record at byte 0x0")
+        if found.node.size < _ELF_IDENT:
+            raise ToolFailure("cannot read ELF identifier 'EOF' in record at byte 0x0")
+        head = (facts.text or "").encode("utf-8", "surrogateescape")[:4] or (facts.head or b"")[:4]
+        raise ToolFailure(f"bad magic number '[{' '.join(map(str, head))}]' in record at byte 0x0")
     return facts.elf.soname if facts.elf.soname is not None else posixpath.basename(path)
 
 

@@ -139,13 +139,29 @@ def _yaml_scalar(value: Any) -> str:
         return "[]" if isinstance(value, list) else "{}"
     text = str(value)
     if any(p.match(text) for p in (_YAML_WORDS, _YAML_NUMBERS, _YAML_BASE60, _YAML_DATE)):
-        return json.dumps(text)
+        return _double_quoted(text)
     if not text.isprintable():
-        return json.dumps(text)
+        return _double_quoted(text)
     special = text[0] in "-?:,[]{}#&*!|>'\"%@` " and not (text[0] in "-?:" and len(text) > 1 and text[1] != " ")
     if special or text[-1] in " :" or ": " in text or " #" in text:
         return "'" + text.replace("'", "''") + "'"
     return text
+
+
+_YAML_ESCAPES = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r"}
+
+
+def _double_quoted(text: str) -> str:
+    out = []
+    for c in text:
+        code = ord(c)
+        if c in _YAML_ESCAPES:
+            out.append(_YAML_ESCAPES[c])
+        elif c.isprintable():
+            out.append(c)
+        else:
+            out.append(f"\\x{code:02X}" if code < 0x100 else f"\\u{code:04X}" if code < 0x10000 else f"\\U{code:08X}")
+    return f'"{"".join(out)}"'
 
 
 class _Decoder:

@@ -48,7 +48,7 @@ def _ctk(query: Query) -> dict[str, Any]:
     words = [a for a in _require(query, "argv", list)[1:] if not a.startswith("-")]
     args = query["argv"]
     if words[:2] == ["cdi", "generate"]:
-        host = _host(query)
+        host = host_of_query(query)
         result = run_generate(host, args[args.index("generate") + 1 :], _config_root(host))
         out: dict[str, Any] = {"specs": [spec_to_json(s) for s in result.specs]}
     elif words[:3] == ["cdi", "transform", "root"]:
@@ -60,7 +60,7 @@ def _ctk(query: Query) -> dict[str, Any]:
     return {"rc": result.rc, **out, "log": [list(line) for line in result.log]}
 
 
-def _host(query: Query) -> CdiHost:
+def host_of_query(query: Query) -> CdiHost:
     """The host of a query: the tree and tables of a vector's host, with extra `files` and environment."""
     data = _require(query, "host", dict)
     tree: Tree = tree_from_json(data.get("tree", {}), str(data.get("name", "host")), Origin("host", "host"))
@@ -77,7 +77,7 @@ def _host(query: Query) -> CdiHost:
 
 def _cdi_hook(query: Query) -> dict[str, Any]:
     """Runs of ``nvidia-cdi-hook`` one after the other on a container root, and what they changed together."""
-    host = _host(query) if query.get("host") else _debian_host()
+    host = host_of_query(query) if query.get("host") else _debian_host()
     tree = tree_from_json(_require(query, "tree", dict), "container", Origin("image", "container"))
     rootfs = RootFS(tree)
     state = _state(query)

@@ -1,0 +1,41 @@
+"""Recorded CDI results, read from tests/vectors/cdi."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+FOLDER = Path(__file__).parent / "vectors" / "cdi"
+RESULTS = ("id", "expect", "effect", "ld_so_cache_after")
+
+
+@lru_cache
+def rows(name: str) -> tuple[dict[str, Any], ...]:
+    """The records of a file, in order."""
+    with gzip.open(FOLDER / f"{name}.jsonl.gz", "rt") as f:
+        return tuple(json.loads(line) for line in f)
+
+
+@lru_cache
+def table(name: str) -> dict[str, Any]:
+    with gzip.open(FOLDER / f"{name}.json.gz", "rt") as f:
+        data: dict[str, Any] = json.load(f)
+    return data
+
+
+def query(record: dict[str, Any]) -> dict[str, Any]:
+    """The query that asks for what a record holds, its host put in."""
+    out = {k: v for k, v in record.items() if k not in RESULTS}
+    if isinstance(out.get("host"), str):
+        out["host"] = table("hosts")[out["host"]]
+    return out
+
+
+def normal(value: Any) -> Any:
+    """A missing key and null are the same."""
+    if isinstance(value, dict):
+        return {k: normal(v) for k, v in value.items() if v is not None}
+    return [normal(v) for v in value] if isinstance(value, list) else value
