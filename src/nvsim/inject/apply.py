@@ -12,7 +12,7 @@ from nvsim.inject.apply_ldconfig import run_planned_ldconfig
 from nvsim.inject.host_view import host_view
 from nvsim.inject.legacy import ROOTFS
 from nvsim.inject.legacy_args import PROGRAM
-from nvsim.inject.legacy_engine import engine_named
+from nvsim.inject.legacy_engine import Engine, engine_named
 from nvsim.inject.legacy_paths import EngineFailure, Root, failure, path_append, st_mode
 from nvsim.inject.plan import (
     Effect,
@@ -25,7 +25,7 @@ from nvsim.inject.plan import (
     PlanStage,
     Step,
 )
-from nvsim.rootfs.node import Directory, File, FileFacts, Node, Origin, Special, Symlink
+from nvsim.rootfs.node import Directory, File, FileFacts, Origin, Special, Symlink
 from nvsim.rootfs.overlay import Editor, Mount, RootFS
 from nvsim.rootfs.resolve import PathError, Resolved, Resolver
 from nvsim.rootfs.tree import MemoryTree, Tree, join, parent_of
@@ -42,7 +42,8 @@ class _Work:
 
     editor: Editor
     host: Resolver
-    checks_sources: bool
+    engine: Engine
+    numbers: dict[str, tuple[int, int] | None]  # device node -> what the engine expects it to be
     effects: list[Effect] = field(factory=list)
     landed: dict[str, str] = field(factory=dict)  # dst of a mount as planned -> where it is
 
@@ -60,7 +61,7 @@ def apply(plan: InjectionPlan, rootfs: RootFS, host: HostProfile) -> Injected:
         return Injected(rootfs, (), plan.failure, 1)
     engine = engine_named(plan.engine_version or "")
     view = host_view(host, plan.driver_root)
-    work = _Work(rootfs.edit(), Resolver(view), engine.has("checks the type of sources"))
+    work = _Work(rootfs.edit(), Resolver(view), engine, {d.path: d.rdev for d in plan.device_nodes})
     for stage in plan.stages:
         try:
             _do_stage(work, stage)
@@ -170,25 +171,17 @@ def _source(work: _Work, step: PlannedMount) -> Resolved:
     """What is mounted. Files are checked more strictly by newer engines, devices by their numbers."""
     host = step.src_side == "host"
     resolver = work.host if host else Resolver(work.editor)
-    strict = work.checks_sources and step.kind in _FILE_KINDS
+    strict = work.engine.has("checks the type of sources") and step.kind in _FILE_KINDS
     found = resolver.resolve(step.src, follow=not strict)
     if isinstance(found, PathError):
         raise failure(f"stat failed: {step.src if host else path_append(ROOTFS, step.src)}", found.errno)
     if strict and isinstance(found.node, Directory | Symlink):
         raise EngineFailure(f"unexpected source file mode {st_mode(found.node):o} for {step.src}")
-    if step.kind == "device" and not _expected_numbers(step.dst, found.node):
-        raise EngineFailure(f"invalid device node: {step.src}")
+    if step.kind == "device":
+        numbers = found.node.rdev if isinstance(found.node, Special) else None
+        if numbers != work.numbers.get(step.dst):
+            raise EngineFailure(f"invalid device node: {step.src}")
     return found
-
-
-def _expected_numbers(path: str, node: Node) -> bool:
-    """Whether a node at `path` is the device that the engine expects there; only fixed numbers are known beforehand."""
-    name = path.rpartition("/")[2]
-    fixed = {"nvidiactl": 255, "nvidia-modeset": 254}
-    minor = fixed.get(name)
-    if minor is None and name.startswith("nvidia") and name[6:].isdigit():
-        minor = int(name[6:])
-    return minor is None or (isinstance(node, Special) and node.rdev == (195, minor))
 
 
 def _target(work: _Work, step: PlannedMount, mode: int) -> str:
@@ -212,7 +205,7 @@ def _create(work: _Work, path: str, mode: int) -> None:
     """Make the mount point `path` of the type of `mode` (``file_create`` without data)."""
     editor = work.editor
     node = editor.node(path)
-    if node is not None and st_mode(node) == mode:
+    if node is not None and st_mode(node) == mode and work.engine.has("keeps fitting targets"):
         return
     shown = f"file creation failed: {path_append(ROOTFS, path)}"
     _ancestors(work, parent_of(path), shown)

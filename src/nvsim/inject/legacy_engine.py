@@ -12,14 +12,16 @@ from attrs import frozen
 
 from nvsim.errors import InputError
 
-CAPABILITIES = ("utility", "compute", "ngx", "video", "graphics", "display", "compat32")
-
 # Feature -> the first release that has it, and the first that no longer has it (None: it stays).
 _FEATURES: dict[str, tuple[tuple[int, ...], tuple[int, ...] | None]] = {
     "lib libnvidia-gpucomp.so": ((1, 14), None),
     "lib libnvidia-pkcs11-openssl3.so": ((1, 14), None),
     "lib libnvidia-tileiras.so": ((1, 19), None),
     "store libnvdxgdmal.so.1": ((1, 15), None),
+    "store nvcubins.bin": ((1, 12), None),
+    "every gsp*.bin": ((1, 12, 1), None),
+    "keeps fitting targets": ((1, 12), None),
+    "ldconfig is copied to memory": ((1, 17, 3), None),
     "option imex-channel": ((1, 16), None),
     "option no-create-imex-channels": ((1, 16), None),
     "option no-persistenced": ((1, 16, 2), None),
@@ -153,14 +155,6 @@ def engine_named(name: str) -> Engine:
         return at >= since and (until is None or at < until)
 
     return Engine(name, frozenset(f for f in _FEATURES if known(f)))
-
-
-def group_of_library(name: str) -> str | None:
-    """The group whose flags decide about a library of this base name (prefix match, as ``match_library_flags``)."""
-    for group, names in LIBRARY_GROUPS:
-        if name.startswith(names) or (group == "graphics" and name.startswith(GLX_WITHOUT_GLVND)):
-            return group
-    return None
 
 
 def wanting_flags(name: str) -> tuple[str, ...] | None:

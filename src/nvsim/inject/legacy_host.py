@@ -15,7 +15,7 @@ from nvsim.inject.legacy_args import CliArgs
 from nvsim.inject.legacy_engine import BINARY_GROUPS, WSL_LIBRARIES, Engine
 from nvsim.inject.legacy_paths import EngineFailure, Root, failure, path_append
 from nvsim.inject.plan import Skipped
-from nvsim.rootfs.node import Directory, File, Special
+from nvsim.rootfs.node import File, Special
 from nvsim.toolkit.request import Because
 
 DEVICE_MAJOR = 195
@@ -78,7 +78,7 @@ def discover(root: Root, args: CliArgs, engine: Engine, facts: HostFacts) -> Dri
     skipped: list[Skipped] = []
     libraries, libraries32 = _libraries(root, args.ldcache, engine, facts, skipped)
     binaries = _binaries(root, facts, skipped)
-    firmwares = () if "no-gsp-firmware" in args.driver_options else _firmwares(root, facts, skipped)
+    firmwares = () if "no-gsp-firmware" in args.driver_options else _firmwares(root, engine, facts, skipped)
     devices = _devices(root, engine, facts, skipped)
     ipcs = _ipcs(root, args, facts, skipped)
     return DriverInfo(libraries, libraries32, binaries, firmwares, devices, ipcs, tuple(skipped))
@@ -209,15 +209,16 @@ def _existing(root: Root, wanted: str) -> str | None:
     return path if root.exists(path) else None
 
 
-def _firmwares(root: Root, facts: HostFacts, skipped: list[Skipped]) -> tuple[Found, ...]:
+def _firmwares(root: Root, engine: Engine, facts: HostFacts, skipped: list[Skipped]) -> tuple[Found, ...]:
     if facts.stores:
         return ()
     wanted = f"/lib/firmware/nvidia/{facts.version}"
+    pattern = "gsp*.bin" if engine.has("every gsp*.bin") else "gsp.bin"
     directory = root.resolve(wanted)
-    names = [n for n in root.names(directory) if fnmatchcase(n, "gsp*.bin")] if directory else []
+    names = [n for n in root.names(directory) if fnmatchcase(n, pattern)] if directory else []
     if not names:
-        why = Because(f"host {root.full(directory or wanted)}", "there is no gsp*.bin")
-        skipped.append(Skipped(f"firmware {wanted}/gsp*.bin", (why,)))
+        why = Because(f"host {root.full(directory or wanted)}", f"there is no {pattern}")
+        skipped.append(Skipped(f"firmware {wanted}/{pattern}", (why,)))
     reason = Because("host driver version", f"firmware of {facts.version}, the kernel module's version")
     return tuple(Found(f"{wanted}/{n}", (reason,)) for n in sorted(names))
 
@@ -265,8 +266,3 @@ def _ipcs(root: Root, args: CliArgs, facts: HostFacts, skipped: list[Skipped]) -
         else:
             skipped.append(Skipped(f"ipc {path}", (Because(f"host {root.full(path)}", f"{what} is missing"),)))
     return tuple(out)
-
-
-def is_directory(root: Root, path: str) -> bool:
-    """Whether a resolved path of `root` is a directory."""
-    return isinstance(root.node(path), Directory)
