@@ -1,12 +1,28 @@
-"""The ld.so.cache file: its entries as values, and the codec between them and bytes (glibc ``sysdeps/generic/dl-cache.h``)."""
+"""The ld.so.cache file: its entries as values, their order, and the codec between them and bytes.
+
+Source: glibc ``sysdeps/generic/dl-cache.h``, ``elf/cache.c``, ``elf/stringtable.c``, ``elf/dl-cache.c``. Which entry a loader takes is
+`nvsim.loader.cache_lookup`; what goes into a cache is `nvsim.loader.ldconfig`.
+"""
 
 from __future__ import annotations
 
+import struct
+from collections.abc import Iterable
+from functools import lru_cache
+
 from attrs import frozen
 
+FLAG_ELF = 0x0001
 FLAG_ELF_LIBC6 = 0x0003
 FLAG_X86_64 = 0x0303
 FLAG_AARCH64 = 0x0A03
+HWCAPS_EXTENSION = 1 << 62
+_MAGIC_NEW = b"glibc-ld.so.cache1.1"
+_MAGIC_OLD = b"ld.so-1.7.0"
+_MAGIC_EXTENSION = 0xEAA42174
+_HEADER = 48
+_ENTRY = 24
+_ISA_MASK = (1 << 10) - 1
 
 
 @frozen(slots=True)
@@ -31,3 +47,177 @@ class LdCache:
 
     entries: tuple[CacheEntry, ...] = ()
     generator: str | None = None
+
+
+@lru_cache(maxsize=65536)
+def name_key(name: str) -> tuple[tuple[int, int], ...]:
+    """A key whose order is that of ``_dl_cache_libcmp``: digit runs compare by value and sort after every other character."""
+    out: list[tuple[int, int]] = []
+    data = name.encode("utf-8", "surrogateescape")
+    i, n = 0, len(data)
+    while i < n:
+        c = data[i]
+        if 48 <= c <= 57:
+            j = i
+            value = 0
+            while j < n and 48 <= data[j] <= 57:
+                value = value * 10 + data[j] - 48
+                j += 1
+            out.append((1, value))
+            i = j
+        else:
+            out.append((0, c))
+            i += 1
+    return tuple(out)
+
+
+def libcmp(a: str, b: str) -> int:
+    """Below, equal to or above zero as ``_dl_cache_libcmp(a, b)``."""
+    x, y = name_key(a), name_key(b)
+    return (x > y) - (x < y)
+
+
+def sort_entries(
+    entries: Iterable[CacheEntry], *, legacy_hwcaps: bool = False, by_osversion: bool = False
+) -> list[CacheEntry]:
+    """Entries in the order in which ldconfig writes them (``elf/cache.c``, ``compare``); equal ones keep their order.
+
+    `legacy_hwcaps`: as written up to 2.36 (more hwcap bits first); `by_osversion`: as written up to 2.35.
+    """
+    out = list(entries)
+    if by_osversion:
+        out.sort(key=lambda e: -e.osversion)
+    if legacy_hwcaps:
+        out.sort(key=lambda e: (0, 0) if e.hwcaps_dir else (-e.hwcap.bit_count(), -e.hwcap))
+    out.sort(key=lambda e: (0, e.hwcaps_dir.encode()) if e.hwcaps_dir is not None else (1, b""))
+    out.sort(key=lambda e: e.flags, reverse=True)
+    out.sort(key=lambda e: name_key(e.name), reverse=True)
+    return out
+
+
+def parse_cache(data: bytes) -> LdCache | None:
+    """The cache in `data`, or None when a loader would not use it (bad magic, cut, other byte order). Never raises."""
+    start = 0
+    if data.startswith(_MAGIC_OLD):
+        if len(data) < 16:
+            return None
+        count = struct.unpack_from("<I", data, 12)[0]
+        start = 16 + 12 * count
+        start += -start % 8
+        if data[start:start + 20] != _MAGIC_NEW:
+            return _parse_old(data, count)
+    if data[start : start + 20] != _MAGIC_NEW or len(data) < start + _HEADER:
+        return None
+    body = data[start:]
+    count, _length = struct.unpack_from("<II", body, 20)
+    if body[28] & 3 not in (0, 2) or len(body) < _HEADER + _ENTRY * count:
+        return None
+    names, generator = _extensions(body)
+    entries = []
+    for i in range(count):
+        flags, key, value, osversion, hwcap = struct.unpack_from("<iIIIQ", body, _HEADER + _ENTRY * i)
+        name, path = _string(body, key), _string(body, value)
+        if name is None or path is None:
+            return None
+        hwcaps_dir = None
+        if hwcap & HWCAPS_EXTENSION and not hwcap >> 42 & ~(1 << 20):
+            index = hwcap & 0xFFFFFFFF
+            hwcaps_dir = names[index] if index < len(names) else ""
+        entries.append(CacheEntry(name, path, flags & 0xFFFFFFFF, hwcap, hwcaps_dir, osversion))
+    return LdCache(tuple(entries), generator)
+
+
+def _parse_old(data: bytes, count: int) -> LdCache | None:
+    """The old format alone (``ld.so-1.7.0``): no hwcaps, string offsets relative to the end of the entries."""
+    base = 16 + 12 * count
+    if len(data) < base:
+        return None
+    entries = []
+    for i in range(count):
+        flags, key, value = struct.unpack_from("<iII", data, 16 + 12 * i)
+        name, path = _string(data, base + key), _string(data, base + value)
+        if name is None or path is None:
+            return None
+        entries.append(CacheEntry(name, path, flags & 0xFFFFFFFF))
+    return LdCache(tuple(entries))
+
+
+def _string(data: bytes, offset: int) -> str | None:
+    if offset >= len(data):
+        return None
+    end = data.find(b"\0", offset)
+    return data[offset:end].decode("utf-8", "surrogateescape") if end >= 0 else None
+
+
+def _extensions(body: bytes) -> tuple[list[str], str | None]:
+    """The glibc-hwcaps names and the generator string of the extension directory."""
+    names: list[str] = []
+    generator = None
+    offset = struct.unpack_from("<I", body, 32)[0]
+    if not offset or offset % 4 or len(body) < offset + 8:
+        return names, generator
+    magic, count = struct.unpack_from("<II", body, offset)
+    if magic != _MAGIC_EXTENSION or len(body) < offset + 8 + 16 * count:
+        return names, generator
+    for i in range(count):
+        tag, _flags, at, size = struct.unpack_from("<IIII", body, offset + 8 + 16 * i)
+        if at + size > len(body):
+            continue
+        if tag == 0:
+            generator = body[at : at + size].decode("utf-8", "surrogateescape")
+        elif tag == 1:
+            names = [_string(body, o) or "" for (o,) in struct.iter_unpack("<I", body[at : at + size - size % 4])]
+    return names, generator
+
+
+def write_cache(cache: LdCache) -> bytes:
+    """The bytes of a cache file in the new format (``elf/cache.c``, ``save_cache``), entries in the order given."""
+    hwcaps = sorted({e.hwcaps_dir for e in cache.entries if e.hwcaps_dir is not None}, key=str.encode)
+    strings = {s for e in cache.entries for s in (e.name, e.path)} | set(hwcaps)
+    table, offsets = _string_table(strings)
+    base = _HEADER + _ENTRY * len(cache.entries)
+    out = bytearray(_MAGIC_NEW + struct.pack("<II", len(cache.entries), len(table)) + bytes([2, 0, 0, 0]))
+    end = base + len(table)
+    extension = end + -end % 4 if cache.generator is not None else 0
+    out += struct.pack("<I", extension) + bytes(12)
+    for e in cache.entries:
+        hwcap = e.hwcap
+        if e.hwcaps_dir is not None:
+            hwcap = HWCAPS_EXTENSION | hwcap & _ISA_MASK << 32 | hwcaps.index(e.hwcaps_dir)
+        out += struct.pack("<IIIIQ", e.flags, base + offsets[e.name], base + offsets[e.path], e.osversion, hwcap)
+    out += table
+    if cache.generator is not None:
+        out += bytes(extension - len(out))
+        text = cache.generator.encode("utf-8", "surrogateescape")
+        sections = 2 if hwcaps else 1
+        at = extension + 8 + 16 * sections
+        out += struct.pack("<II", _MAGIC_EXTENSION, sections)
+        out += struct.pack("<IIII", 0, 0, at + 4 * len(hwcaps), len(text))
+        if hwcaps:
+            out += struct.pack("<IIII", 1, 0, at, 4 * len(hwcaps))
+        for name in hwcaps:
+            out += struct.pack("<I", base + offsets[name])
+        out += text
+    return bytes(out)
+
+
+def _string_table(strings: set[str]) -> tuple[bytes, dict[str, int]]:
+    """The table with common suffixes shared, as ``stringtable_finalize`` lays it out, and each string's offset."""
+    encoded = {s: s.encode("utf-8", "surrogateescape") for s in strings}
+    # by reversed bytes, descending; a string that is another's suffix comes right after it
+    order = sorted(strings, key=lambda s: encoded[s][::-1], reverse=True)
+    offsets: dict[str, int] = {}
+    table = bytearray()
+    previous = b""
+    before = 0
+    for i, s in enumerate(order):
+        data = encoded[s]
+        if i and previous.endswith(data):
+            before += len(previous) - len(data)
+        elif i:
+            before += len(previous) + 1
+        if before >= len(table):
+            table += data + b"\0"
+        offsets[s] = before
+        previous = data
+    return bytes(table), offsets
