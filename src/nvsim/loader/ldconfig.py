@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from zlib import crc32
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from nvsim.elf.facts import ElfFacts, LdconfigFacts
 from nvsim.ldcache import HWCAPS_EXTENSION, CacheEntry, LdCache, libcmp, sort_entries, write_cache
@@ -68,7 +68,7 @@ def rules_of(version: str) -> Rules:
 class LdconfigRun:
     """What a run did.
 
-    `cache`: as written (None: none was). `links`: (path, target) made or changed; `removed`: stale links. `stderr` with every line as
+    `cache`: as written (None: none was). `links`: (canonical path, target) made or changed; `removed`: stale links. `stderr` with every line as
     printed; `rc` the exit status. `rootfs`: the root afterwards. `sources`: canonical directory -> who named it, in scan order.
     """
 
@@ -161,7 +161,11 @@ def run_ldconfig(
     links, removed = tuple(sorted(job.links)), tuple(sorted(job.removed))
     if not options.build:
         return LdconfigRun(None, links, removed, stderr, 0, job.editor.freeze(), sources)
-    ordered = sort_entries(job.entries, legacy_hwcaps=bool(job.rules.legacy_bits), by_osversion=job.rules.osversion)
+    hwcaps = sorted({e.hwcaps_dir for e in job.entries if e.hwcaps_dir is not None}, key=str.encode)
+    entries = [
+        e if e.hwcaps_dir is None else evolve(e, hwcap=e.hwcap | hwcaps.index(e.hwcaps_dir)) for e in job.entries
+    ]
+    ordered = sort_entries(entries, legacy_hwcaps=bool(job.rules.legacy_bits), by_osversion=job.rules.osversion)
     generator = f"ldconfig (GNU libc) stable release version {facts.version}" if job.rules.glibc_hwcaps else None
     cache = LdCache(tuple(ordered), generator)
     rc = _save(job, cache, readonly)
@@ -209,6 +213,7 @@ def _directories(job: _Job) -> tuple[list[_Scan], tuple[tuple[str, str], ...]]:
             _real(job, job.options.conf),
             hwcap_warning=job.rules.hwcap_warning,
             type_suffix=job.rules.type_suffix,
+            missing_warning=not any("-linux-gnu" in d for d in job.facts.system_dirs),  # Debian leaves it out
         )
         for warning in conf.warnings:
             job.say(warning)
@@ -254,7 +259,7 @@ def _scan(job: _Job, scan: _Scan, seen: set[str], readonly: bool) -> tuple[list[
             if isinstance(target, PathError):
                 if job.options.links and ".so." in name and not readonly:
                     job.editor.remove(canonical)
-                    job.removed.append(path)
+                    job.removed.append(canonical)
                 continue
             node = target.node
             where = target.path
@@ -314,13 +319,13 @@ def _read_file(job: _Job, path: str, node: File) -> tuple[str | None, int, int, 
     if size == 0:
         job.say(f"File {path} is empty, not checked.")
         return None
+    if size < 64:
+        job.say(f"File {path} is too small, not checked.")
+        return None
     if elf is None:
         head = facts.text if facts.text is not None else (facts.head or b"").decode("latin-1")
         if "GROUP" not in head[:512] and "GNU ld script" not in head[:512]:
-            job.say(f"{path} is not an ELF file - it has the wrong magic bytes at the start.")
-        return None
-    if size < (64 if elf.elf_class == 64 else 52) or size < 64:
-        job.say(f"File {path} is too small, not checked.")
+            job.say(f"{path} is not an ELF file - it has the wrong magic bytes at the start.\n")
         return None
     if elf.type != "DYN":
         return None
@@ -407,7 +412,7 @@ def _link(job: _Job, scan: _Scan, dso: _Dso, readonly: bool) -> None:
         job.say(f"Can't link {path} to {dso.name}")
         return
     job.editor.put(here, Symlink(dso.name, origin=job.origin))
-    job.links.append((path, dso.name))
+    job.links.append((here, dso.name))
 
 
 def _hwcaps_subdirectories(job: _Job, scan: _Scan, seen: set[str]) -> list[_Scan]:

@@ -28,8 +28,16 @@ class Conf:
     warnings: tuple[str, ...] = ()
 
 
-def read_conf(resolver: Resolver, path: str, *, hwcap_warning: bool, type_suffix: bool) -> Conf:
-    """Read `path` and what it includes. `hwcap_warning`: from 2.33 on; `type_suffix`: ``=libc6`` is accepted, up to 2.36."""
+def read_conf(
+    resolver: Resolver, path: str, *, hwcap_warning: bool, type_suffix: bool, missing_warning: bool = False
+) -> Conf:
+    """Read `path` and what it includes. `hwcap_warning`: from 2.33 on; `type_suffix`: ``=libc6`` is accepted, up to 2.36.
+
+    `missing_warning`: it is said when `path` does not exist.
+    """
+    if missing_warning and not isinstance(resolver.resolve(path), Resolved):
+        text = "No such file or directory"
+        return Conf((), (f"Warning: ignoring configuration file that cannot be opened: {path}: {text}",))
     lines: list[ConfLine] = []
     warnings: list[str] = []
     _read(resolver, path, lines, warnings, hwcap_warning, type_suffix, 0)
@@ -47,11 +55,8 @@ def _read(
 ) -> None:
     found = resolver.resolve(path)
     if not isinstance(found, Resolved) or not isinstance(found.node, File):
-        if isinstance(found, Resolved):
-            return
-        if found.errno != "ENOENT" or depth == 0:
-            text = "No such file or directory" if found.errno == "ENOENT" else found.errno
-            warnings.append(f"Warning: ignoring configuration file that cannot be opened: {path}: {text}")
+        if not isinstance(found, Resolved) and found.errno != "ENOENT":
+            warnings.append(f"Warning: ignoring configuration file that cannot be opened: {path}: {found.errno}")
         return
     for number, raw in enumerate((found.node.facts.text or "").split("\n"), 1):
         line = raw.partition("#")[0].strip(" \t\r\f\v")
