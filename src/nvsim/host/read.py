@@ -8,6 +8,7 @@ from typing import Any
 
 from nvsim.errors import InputError
 from nvsim.host.compose import expand
+from nvsim.host.devices import device_entries
 from nvsim.host.profile import Driver, Gpu, HostProfile, MigDevice, Toolkit
 from nvsim.host.validate import check_profile
 from nvsim.loader.outcome import Cpu
@@ -97,9 +98,8 @@ def _captured(profile: Mapping[str, Any]) -> dict[str, Any]:
             assumptions.append(
                 f"the ld.so.cache of {profile.get('name')} had {total} entries; {len(cache)} were captured"
             )
-    for row in profile.get("devices") or ():
-        path, kind, major, minor, mode, uid, gid = row
-        tree.setdefault(path, {"type": kind, "rdev": f"{major}:{minor}", "mode": mode, "uid": uid, "gid": gid})
+    if profile.get("devices") is not None:
+        tree = {**device_entries(profile["devices"], profile.get("gpus") or ()), **tree}
     if "kernel_module" not in (profile.get("driver") or {}):
         assumptions.append(f"{profile.get('name')}: the kernel module is taken to be of the driver's version")
     out.update(tree=tree, assumptions=assumptions)

@@ -223,6 +223,9 @@ def _dirs(value: Any, path: str) -> Problems:
 
 
 def _cache_rows(value: Any, path: str) -> Problems:
+    if not isinstance(value, list):
+        yield path, f"must be a list of [soname, flags, path], not {_shown(value)}"
+        return
     for i, row in enumerate(value):
         if not (isinstance(row, list) and len(row) == 3 and all(isinstance(row[k], str) for k in (0, 2))):
             yield f"{path}[{i}]", "must be [soname, flags, path]"
@@ -243,10 +246,16 @@ def _device_rows(value: Any, path: str) -> Problems:
         yield from _object(_Keys(known))(value, path)
     elif isinstance(value, list):
         for i, row in enumerate(value):
-            if not (isinstance(row, list) and len(row) == 7 and isinstance(row[0], str)):
+            kinds = (str, str, int, int, str, int, int)
+            if not isinstance(row, list) or [type(v) for v in row] != list(kinds):
                 yield f"{path}[{i}]", "must be [path, type, major, minor, mode, uid, gid]"
     else:
         yield path, 'must be "standard", an object or a list'
+
+
+def _alternative(value: Any, path: str) -> Problems:
+    if not (isinstance(value, list) and len(value) == 2 and all(isinstance(v, str) for v in value)):
+        yield path, f"must be [link, target], not {_shown(value)}"
 
 
 def _config(value: Any, path: str) -> Problems:
@@ -304,7 +313,7 @@ _LAYOUT_KEYS: dict[str, Check] = {
     "place": _mapping(_or_null(_text)),
     "mode": _mapping(_mode),
     "links": _list(_one_of("soname", "dev")),
-    "alternatives": _mapping(_texts),
+    "alternatives": _mapping(_alternative),
     "driver_tree": _tree,
     "tree": _tree,
     "remove": _texts,
