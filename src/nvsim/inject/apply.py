@@ -70,11 +70,11 @@ def apply(plan: InjectionPlan, rootfs: RootFS, host: HostProfile) -> Injected:
             return Injected(work.editor.freeze(), tuple(work.effects), text, 1)
     if plan.ldconfig is None:
         return Injected(work.editor.freeze(), tuple(work.effects))
-    done = run_planned_ldconfig(plan.ldconfig, work.editor.freeze(), host, engine.cache_limit)
+    done = run_planned_ldconfig(plan.ldconfig, work.editor.freeze(), host, engine)
     effects = (*work.effects, *done.effects)
     if done.failure is not None:
-        return Injected(done.rootfs, effects, f"{PROGRAM}: ldcache error: {done.failure}", 1)
-    return Injected(done.rootfs, effects)
+        return Injected(done.rootfs, effects, f"{PROGRAM}: ldcache error: {done.failure}", 1, done.log)
+    return Injected(done.rootfs, effects, log=done.log)
 
 
 def _do_stage(work: _Work, stage: PlanStage) -> None:

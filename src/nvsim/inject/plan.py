@@ -159,9 +159,13 @@ class Effect:
 
 @frozen(slots=True)
 class Injected:
-    """The root after applying a plan. `failure` is the exact stderr of the step that failed; earlier steps stay in `effects`."""
+    """The root after applying a plan. `failure` is the exact stderr of the step that failed; earlier steps stay in `effects`.
+
+    `log` are lines that only a debug log shows (ldconfig's own messages, a program that could not be started).
+    """
 
     rootfs: RootFS
     effects: tuple[Effect, ...] = ()
     failure: str | None = None
     exit: int = 0
+    log: tuple[str, ...] = ()

@@ -197,7 +197,10 @@ def _ldcache(start: RootFS, end: RootFS) -> dict[str, Any]:
     node = cache(end)
     if node is None:
         return {"ldcache_state": "absent"}
-    state = {"ldcache_state": "unchanged" if node is cache(start) else "rewritten"}
+    old = cache(start)
+    before, after = (f.facts.ldcache if f is not None else None for f in (old, node))
+    same = old is node or (before is not None and after is not None and before.entries == after.entries)
+    state = {"ldcache_state": "unchanged" if same else "rewritten"}
     if node.facts.ldcache is None:
         return state
     return {**state, "ldcache_entries": ldcache_to_json(node.facts.ldcache)}
