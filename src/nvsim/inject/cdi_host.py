@@ -179,27 +179,43 @@ def open_nvml(host: CdiHost, library: str) -> Nvml:
 
 
 def host_of_profile(profile: HostProfile, env: Mapping[str, str] | None = None) -> CdiHost:
-    """The generator's view of a host profile."""
+    """The generator's view of a host profile; `env` replaces variables of the generating process."""
+    driver = profile.driver
+    resolver = Resolver(profile.tree)
+    stores = tuple(profile.data.get("dxcore_driver_store_paths") or _driver_stores(resolver))
     nvml = None
-    if profile.driver.version is not None:
-        major, _, minor = (profile.driver.cuda or "0.0").partition(".")
-        nvml = Nvml(
-            profile.driver.version,
-            1000 * int(major or 0) + 10 * int(minor or 0),
-            tuple(
-                NvmlGpu(
-                    g.uuid,
-                    g.minor,
-                    g.pci or None,
-                    g.model,
-                    g.mig_enabled,
-                    tuple(NvmlMig(i, m.uuid, m.gi, m.ci, m.profile) for i, m in enumerate(g.mig)),
-                )
-                for g in profile.gpus
-            ),
-            profile.driver.nvml_init,
+    if driver.version is not None:
+        major, _, minor = (driver.cuda or "0.0").partition(".")
+        gpus = tuple(
+            NvmlGpu(
+                g.uuid,
+                g.minor,
+                g.pci or None,
+                g.model,
+                g.mig_enabled,
+                tuple(NvmlMig(i, m.uuid, m.gi, m.ci, m.profile) for i, m in enumerate(g.mig)),
+            )
+            for g in profile.gpus
         )
-    stores = profile.data.get("dxcore_driver_store_paths") or ()
+        nvml = Nvml(driver.version, 1000 * int(major or 0) + 10 * int(minor or 0), gpus, _init_status(profile, stores))
     variables = {"PATH": profile.toolkit.path or "", **dict(profile.toolkit.env), **(env or {})}
     arch = "arm64" if profile.os.get("arch") in ("aarch64", "arm64") else "amd64"
-    return CdiHost(Resolver(profile.tree), nvml, tuple(stores), variables, profile.kernel, arch)
+    return CdiHost(resolver, nvml, stores, variables, profile.kernel, arch)
+
+
+def _init_status(profile: HostProfile, stores: tuple[str, ...]) -> int:
+    """What nvmlInit returns: as the profile tells, else by the kernel module (WSL2 has none)."""
+    driver = profile.driver
+    if driver.nvml_init or stores:
+        return driver.nvml_init
+    if driver.kernel_module is None:
+        return 9
+    return NVML_SUCCESS if driver.kernel_module == driver.version else 18
+
+
+def _driver_stores(resolver: Resolver) -> tuple[str, ...]:
+    """The directories that DXCore reports: those of the WSL driver store that hold NVIDIA's libcuda."""
+    from nvsim.inject.cdi_lookup import go_glob
+
+    found = go_glob(resolver, "/usr/lib/wsl/drivers/*/libcuda.so.1.1")
+    return tuple(path.rpartition("/")[0] for path in found)

@@ -94,15 +94,17 @@ def run_hook(
     readonly: bool = False,
     state: ContainerState = DEFAULT_STATE,
     serial: int = 0,
+    mount_point: bool = True,
 ) -> HookResult:
     """Run one hook program with `argv` on the container root `rootfs` of a container on `host`.
 
-    `readonly`: the root is mounted read-only now. `serial` continues the numbering of files with random names.
+    `readonly`: the root is mounted read-only now. `serial` continues the numbering of files with random names;
+    `mount_point`: the root is a mount point, as a low-level runtime makes it.
     """
     log = ToolLog()
     args = list(argv[2:] if argv and posixpath.basename(argv[0]) == "nvidia-ctk" else argv[1:])
     name, flags_text = _subcommand(args)
-    root = ContainerRoot(rootfs.edit(), name or "", readonly, state.root, serial)
+    root = ContainerRoot(rootfs.edit(), name or "", readonly, state.root, serial, mount_point)
     rc = 0
     try:
         quiet = _run(root, host, log, name, flags_text, args, state)

@@ -8,15 +8,13 @@ from attrs import frozen
 
 from nvsim.inject.cdi_log import ToolFailure, ToolLog
 from nvsim.inject.cdi_lookup import go_glob
-from nvsim.inject.hooks_ldconfig import run_host_ldconfig
+from nvsim.inject.hooks_ldconfig import LD_SO_CONF, run_host_ldconfig
 from nvsim.inject.hooks_root import ERRNO_TEXT, ContainerRoot, PathFailure
 from nvsim.rootfs.node import Directory, File
 from nvsim.rootfs.resolve import PathError, Resolved, Resolver
 from nvsim.rootfs.tree import join
 
-LD_SO_CONF = "/etc/ld.so.conf"
 LD_SO_CONF_D = "/etc/ld.so.conf.d"
-LD_SO_CACHE = "/etc/ld.so.cache"
 
 
 @frozen(slots=True)
@@ -90,6 +88,8 @@ def _prepare(root: ContainerRoot, host: Resolver, program: str) -> None:
         root.make_directories(folder, 0o755, confined=True)
     except ToolFailure as e:
         raise e.within("error creating hook scratch folder").within("error mounting host ldconfig") from None
+    if not root.mount_point:
+        raise PathFailure("pivot_root", ".", "EBUSY").within("error running pivot_root")
 
 
 def _configure(root: ContainerRoot, folders: Sequence[str], arch: ArchDirectories) -> None:

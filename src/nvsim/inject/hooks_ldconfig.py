@@ -3,11 +3,16 @@ and executed there with an empty environment. How ldconfig works is `nvsim.loade
 
 from __future__ import annotations
 
+from nvsim.elf.facts import LdconfigFacts
 from nvsim.errors import UnsupportedError
 from nvsim.inject.cdi_log import ToolFailure, ToolLog
 from nvsim.inject.hooks_root import ContainerRoot
+from nvsim.loader.ldconfig import run_ldconfig
 from nvsim.rootfs.node import Directory, File
 from nvsim.rootfs.resolve import Resolved, Resolver
+
+LD_SO_CONF = "/etc/ld.so.conf"
+LD_SO_CACHE = "/etc/ld.so.cache"
 
 
 def run_host_ldconfig(root: ContainerRoot, host: Resolver, log: ToolLog, program: str) -> int:
@@ -26,10 +31,27 @@ def run_host_ldconfig(root: ContainerRoot, host: Resolver, log: ToolLog, program
     if interpreter is not None and root.node(interpreter) is None:
         raise ToolFailure("no such file or directory")
     if facts.ldconfig is not None:
-        return 0
+        return _run(root, log, facts.ldconfig)
     if facts.behaviour is not None and facts.behaviour.exit is not None:
         return facts.behaviour.exit
     raise UnsupportedError(f"what the host's {program} does as ldconfig is not known")
+
+
+def _run(root: ContainerRoot, log: ToolLog, facts: LdconfigFacts) -> int:
+    readonly = root.is_readonly(LD_SO_CACHE)
+    argv = ("-f", LD_SO_CONF, "-C", LD_SO_CACHE)
+    done = run_ldconfig(root.frozen(), facts, argv, origin=root.origin, readonly=readonly)
+    root.editor = done.rootfs.edit()
+    for path, target in done.links:
+        root.record("symlink", path, target)
+    for path in done.removed:
+        root.record("removed", path)
+    if done.cache is not None:
+        root.record("ldcache", LD_SO_CACHE, f"{len(done.cache.entries)} entries")
+    for line in done.stderr.splitlines():
+        if line:
+            log.add("raw", line)
+    return done.rc
 
 
 def _script_interpreter(text: str | None) -> str | None:

@@ -41,7 +41,7 @@ class PathFailure(ToolFailure):
 class ContainerRoot:
     """A root that is being edited by one hook (`by`). `readonly`: the whole root is mounted read-only; `shown` names it in messages.
 
-    `serial` numbers the files with random names, so that two runs make two files.
+    `serial` numbers the files with random names, so that two runs make two files. `mount_point`: the root can be pivoted into.
     """
 
     editor: Editor
@@ -49,6 +49,7 @@ class ContainerRoot:
     readonly: bool = False
     shown: str = "<rootfs>"
     serial: int = 0
+    mount_point: bool = True
     effects: list[Effect] = field(factory=list)
 
     @property

@@ -320,7 +320,9 @@ def _read_file(job: _Job, path: str, node: File) -> tuple[str | None, int, int, 
         job.say(f"File {path} is empty, not checked.")
         return None
     if size < 64:
-        job.say(f"File {path} is too small, not checked.")
+        start = (facts.text or "").encode("utf-8", "surrogateescape") or facts.head or b""
+        if elf is not None or start[: min(size, 4)] == b"\x7fELF"[:size]:
+            job.say(f"File {path} is too small, not checked.")
         return None
     if elf is None:
         head = facts.text if facts.text is not None else (facts.head or b"").decode("latin-1")

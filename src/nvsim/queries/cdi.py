@@ -77,7 +77,7 @@ def host_of_query(query: Query) -> CdiHost:
 
 def _cdi_hook(query: Query) -> dict[str, Any]:
     """Runs of ``nvidia-cdi-hook`` one after the other on a container root, and what they changed together."""
-    host = host_of_query(query) if query.get("host") else _debian_host()
+    host = host_of_query(query) if query.get("host") else debian_host()
     tree = tree_from_json(_require(query, "tree", dict), "container", Origin("image", "container"))
     rootfs = RootFS(tree)
     state = _state(query)
@@ -105,7 +105,7 @@ def _state(query: Query) -> ContainerState:
     return evolve(DEFAULT_STATE, text=DEFAULT_STATE.text if as_text[0] is None else as_text[0], config=as_text[1])
 
 
-def _debian_host() -> CdiHost:
+def debian_host() -> CdiHost:
     """The host of the recorded hook runs: Debian 12 with its ldconfig, without an NVIDIA driver."""
     dirs = ("/lib/x86_64-linux-gnu", "/usr/lib/x86_64-linux-gnu", "/lib", "/usr/lib")
     ldconfig = FileFacts(elf=ElfFacts(), ldconfig=LdconfigFacts("2.36", dirs))
