@@ -253,7 +253,8 @@ def test_updating_the_cache_twice_is_updating_it_once(image: str, folders: list[
     twice = _run(once.rootfs, *argv, host=host, serial=once.serial)
     assert once.rc == twice.rc
     changes = tree_changes(once.rootfs, twice.rootfs)
-    drop_ins = {"/etc/ld.so.conf.d/zz-nvcr-<n>.conf", "/run/nvidia-ctk-hook/<uuid>"}
+    # a second drop-in for the folders is made where the configuration does not include the first one
+    drop_ins = {f"/etc/ld.so.conf.d/{n}-nvcr-<n>.conf" for n in ("00", "zz")} | {"/run/nvidia-ctk-hook/<uuid>"}
     musl = {"/etc/ld-musl-x86_64.path"} if once.rootfs.node("/etc/alpine-release") else set()
     assert {e["path"] for e in changes["added"]} <= drop_ins
     assert {c["after"]["path"] for c in changes["changed"]} <= musl and not changes["removed"]
