@@ -296,14 +296,14 @@ def test_capability_files_have_device_nodes_where_the_kernel_has_nvidia_caps() -
             "size": 9,
             "text": "Character devices:\n195 nvidia-frontend\n238 nvidia-caps\n",
         },
-        **{f"/dev/nvidia-caps/nvidia-cap{n}": {"type": "char", "rdev": f"238:{n}"} for n in range(3, 8)},
+        **{f"/dev/nvidia-caps/nvidia-cap{n}": {"type": "char", "rdev": f"238:{n}"} for n in (39, 40)},
     }
     plan, done = configure(make_host((MIG,), **changes), make_root(), "--device=0:1")
     assert done.failure is None
     nodes = [d for d in plan.device_nodes if "caps" in d.path]
     assert [(n.path, n.rdev) for n in nodes] == [
-        ("/dev/nvidia-caps/nvidia-cap5", (238, 5)),
-        ("/dev/nvidia-caps/nvidia-cap6", (238, 6)),
+        ("/dev/nvidia-caps/nvidia-cap39", (238, 39)),
+        ("/dev/nvidia-caps/nvidia-cap40", (238, 40)),
     ]
 
 

@@ -1,18 +1,18 @@
 """The host's root as programs on a running host see it: its files, what the NVIDIA kernel module shows below /proc, and the binds
 into a driver root.
 
-Profiles state files; the module's /proc files follow from the driver version and the GPUs (open kernel modules
-``kernel-open/nvidia/nv-procfs.c``, ``kernel-open/nvidia/nv-caps.c``). A tree that has them itself is taken as it is.
+The module's /proc files follow from the driver version and the GPUs (`nvsim.host.devices`; the capabilities "mig/config" and
+"mig/monitor" exist without MIG too, open kernel modules ``nv-caps.c``). What the tree has itself is taken as it is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from nvsim.host.profile import Gpu, HostProfile
-from nvsim.rootfs.node import Directory, File, FileFacts, Node, Origin
+from nvsim.host.devices import proc_entries
+from nvsim.host.profile import HostProfile
+from nvsim.rootfs.node import Directory, Node, Origin
 from nvsim.rootfs.overlay import Mount, RootFS
-from nvsim.rootfs.tree import MemoryTree, Tree, join, walk
+from nvsim.rootfs.tree import MemoryTree, Tree, walk
+from nvsim.rootfs.treefile import tree_from_json
 
 PROC_DRIVER = "/proc/driver/nvidia"
 _KERNEL = Origin("host", "kernel module nvidia")
@@ -24,18 +24,13 @@ def busid8(pci: str) -> str:
     return f"{domain:0>8}{colon}{rest}"
 
 
-def busid4(pci: str) -> str:
-    """A PCI bus id as /proc/driver/nvidia/gpus spells it: at least 4 digits of domain."""
-    domain, colon, rest = busid8(pci).partition(":")
-    return f"{domain.lstrip('0'):0>4}{colon}{rest}"
-
-
 def host_view(host: HostProfile, driver_root: str = "/") -> Tree:
     """The host's tree with the module's /proc files, and with /dev and /proc bound into a driver root that lacks them."""
     editor = RootFS(host.tree).edit()
-    if host.driver.kernel_module is not None and editor.node(PROC_DRIVER) is None:
+    if host.driver.kernel_module is not None:
         for path, node in _module_files(host).items():
-            editor.put(path, node)
+            if editor.node(path) is None:
+                editor.put(path, node)
     root = "/" + driver_root.strip("/")
     if root != "/" and isinstance(editor.node(root), Directory):
         bound = editor.freeze()
@@ -49,46 +44,24 @@ def host_view(host: HostProfile, driver_root: str = "/") -> Tree:
 
 
 def _module_files(host: HostProfile) -> dict[str, Node]:
-    version = host.driver.kernel_module or ""
-    flavour = "Open " if host.driver.open else ""
-    out: dict[str, Node] = {PROC_DRIVER: Directory(0o555, origin=_KERNEL)}
-
-    def put(path: str, text: str, mode: int = 0o444) -> None:
-        full = join(PROC_DRIVER, path)
-        out[full] = File(len(text), (host.name, full), FileFacts(text=text), mode, origin=_KERNEL)
-
-    put("params", _PARAMS, 0o644)
-    put("registry", 'Binary: ""\n', 0o644)
-    put("version", f"NVRM version: NVIDIA UNIX {flavour}x86_64 Kernel Module  {version}\n")
-    put("capabilities/mig/config", _capability(1))
-    put("capabilities/mig/monitor", _capability(2))
-    for gpu in host.gpus:
-        _gpu_files(gpu, put)
-    return out
-
-
-def _gpu_files(gpu: Gpu, put: Callable[[str, str], None]) -> None:
-    if not gpu.pci:
-        return
-    bus = busid4(gpu.pci)
-    put(
-        f"gpus/{bus}/information",
-        f"Model: \t\t {gpu.model}\nGPU UUID: \t {gpu.uuid}\nBus Location: \t {bus}\nDevice Minor: \t {gpu.minor}\n",
+    """The files below /proc/driver/nvidia."""
+    gpus = [
+        {
+            "minor": g.minor,
+            "pci": g.pci,
+            "uuid": g.uuid,
+            "model": g.model,
+            "mig": [{"gi": m.gi, "ci": m.ci} for m in g.mig],
+        }
+        for g in host.gpus
+        if g.pci
+    ]
+    entries = proc_entries(host.driver.kernel_module, host.cpu.machine, gpus, None)
+    for number, name in enumerate(("config", "monitor"), 1):
+        text = f"DeviceFileMinor: {number}\nDeviceFileMode: 256\nDeviceFileModify: 1\n"
+        path = f"{PROC_DRIVER}/capabilities/mig/{name}"
+        entries.setdefault(path, {"type": "file", "mode": "0400", "size": len(text), "text": text})
+    tree = tree_from_json(
+        {p: e for p, e in entries.items() if p.startswith(PROC_DRIVER)}, f"{host.name} /proc", _KERNEL
     )
-    for i, mig in enumerate(gpu.mig):
-        top = f"capabilities/gpu{gpu.minor}/mig/gi{mig.gi}"
-        put(f"{top}/access", _capability(3 + 2 * i))
-        put(f"{top}/ci{mig.ci}/access", _capability(4 + 2 * i))
-
-
-def _capability(minor: int) -> str:
-    return f"DeviceFileMinor: {minor}\nDeviceFileMode: 256\nDeviceFileModify: 1\n"
-
-
-_PARAMS = """\
-ResmanDebugLevel: 4294967295
-ModifyDeviceFiles: 1
-DeviceFileUID: 0
-DeviceFileGID: 0
-DeviceFileMode: 438
-"""
+    return dict(walk(tree, PROC_DRIVER))
