@@ -160,3 +160,65 @@ def test_mig_devices_show_in_dev_and_proc() -> None:
         "gpu0/gi1/access 12",
         "gpu0/gi1/ci0/access 13",
     ]
+
+
+@pytest.mark.parametrize(
+    ("name", "path"),
+    [
+        ("eks-al2-535", "/lib64/libcuda.so.1"),
+        ("ubuntu2204-535", "/lib/x86_64-linux-gnu/libcuda.so.1"),
+        ("bottlerocket-535", "/x86_64-bottlerocket-linux-gnu/sys-root/usr/lib/nvidia/tesla/libcuda.so.1"),
+        ("talos-550", "/usr/local/lib/libcuda.so.1"),
+        ("eks-al2023-550", None),
+        ("nixos-550", None),
+        ("gke-cos-535", None),
+    ],
+)
+def test_the_cache_names_the_driver_where_the_hosts_loader_finds_it(name: str, path: str | None) -> None:
+    found = resolve(load_host(name, DATA).tree, "/etc/ld.so.cache")
+    cache = found.node.facts.ldcache if isinstance(found, Resolved) and isinstance(found.node, File) else None
+    entries = cache.entries if cache is not None else ()
+    assert [e.path for e in entries if e.name == "libcuda.so.1"] == ([] if path is None else [path])
+
+
+def test_nixos_patches_programs_and_leads_to_the_driver_by_one_link() -> None:
+    tree = load_host("nixos-550", DATA).tree
+    program = resolve(tree, "/run/opengl-driver/lib/../bin/nvidia-smi")
+    library = resolve(tree, "/run/opengl-driver/lib/libcuda.so.1")
+    assert isinstance(program, Resolved) and isinstance(program.node, File)
+    assert isinstance(library, Resolved) and isinstance(library.node, File)
+    elf, of_library = program.node.facts.elf, library.node.facts.elf
+    assert elf is not None and (elf.interp or "").startswith("/nix/store/")
+    assert of_library is not None and of_library.interp is None
+    assert "nvidia-x11-550.163.01" in (of_library.runpath or "")
+
+
+def test_one_override_of_each_kind() -> None:
+    profile = {
+        "format": "nvsim-host/1",
+        "name": "odd",
+        "layout": "ubuntu2204",
+        "driver": {"set": "535.309.01", "kernel_module": "535.274.02"},
+        "overrides": {
+            "place": {"libcuda.so*": "/opt/{branch}/lib"},
+            "tree": {"/usr/bin/extra": {"type": "file", "exit": 3}},
+            "remove": ["*/libnvoptix.so*"],
+            "ldcache": {"content": [["libcuda.so.1", "0x0303", "/opt/535/lib/libcuda.so.1"]]},
+            "devices": {"uvm_major": 511, "missing": ["/dev/nvidia-modeset"]},
+            "ldconfig": {"path": "/usr/sbin/ldconfig", "kind": "elf"},
+        },
+    }
+    host = host_from_json(profile, DATA)
+    tree = host.tree
+    assert host.driver.kernel_module == "535.274.02"
+    assert isinstance(tree.node("/opt/535/lib/libcuda.so.535.309.01"), File)
+    assert tree.node("/usr/lib/x86_64-linux-gnu/libnvoptix.so.1") is None
+    assert tree.node("/dev/nvidia-modeset") is None
+    uvm = tree.node("/dev/nvidia-uvm")
+    assert isinstance(uvm, Special) and uvm.rdev == (511, 0)
+    ldconfig, cache = tree.node("/usr/sbin/ldconfig"), tree.node("/etc/ld.so.cache")
+    assert isinstance(ldconfig, File) and ldconfig.facts.ldconfig is not None
+    assert isinstance(cache, File) and cache.facts.ldcache is not None and len(cache.facts.ldcache.entries) == 1
+    assert isinstance(tree.node("/usr/bin/extra"), File)
+    version = tree.node("/proc/driver/nvidia/version")
+    assert isinstance(version, File) and "535.274.02" in (version.facts.text or "")

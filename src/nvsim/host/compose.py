@@ -78,7 +78,7 @@ def expand(profile: Mapping[str, Any], data: Path) -> dict[str, Any]:
         tree.update({f"{prefix}{path}": entry for path, entry in shown.items()})
     tree.update({path: {"type": "dir"} for path in _DIRECTORIES if path not in tree and not _below_link(path, tree)})
 
-    libc = read_libc(layout["libc"], data)
+    libc = _libc(layout, data)
     toolkit = dict(layout.get("toolkit", {}))
     toolkit = merge(toolkit, profile.get("toolkit", {}))
     if isinstance(toolkit.get("config"), Mapping):
@@ -131,7 +131,7 @@ def _root_tree(
     }
     entries["/var/run"] = {"type": "symlink", "target": "/run"}
     entries["/tmp"] = {"type": "dir", "mode": "1777"}
-    libc = read_libc(layout["libc"], data)["tree"]
+    libc = _libc(layout, data)["tree"]
     entries.update({path: entry for path, entry in libc.items() if "ldconfig" not in entry})
     facts = _add_ldconfig(entries, libc, layout)
     entries.update(_distribution(layout))
@@ -147,6 +147,13 @@ def _root_tree(
     for pattern in fill_all(layout.get("remove", []), names):
         entries = {path: entry for path, entry in entries.items() if not fnmatchcase(path, pattern)}
     return with_cache(entries, facts, layout.get("ldcache", {}), layout["name"])
+
+
+def _libc(layout: Mapping[str, Any], data: Path) -> Mapping[str, Any]:
+    """The layout's C library; an empty one for a host whose libc is not known."""
+    if layout.get("libc") is None:
+        return {"libc": {}, "tree": {}, "sources": [], "uncertain": ["the host's C library is not known"]}
+    return read_libc(layout["libc"], data)
 
 
 def _add_ldconfig(entries: Entries, libc: Mapping[str, Any], layout: Mapping[str, Any]) -> Mapping[str, Any] | None:

@@ -86,6 +86,11 @@ def driver_entries(driver: Mapping[str, Any], layout: Mapping[str, Any], names: 
         placed[arch, name] = directory
         entry = {"type": "file", "size": item["size"], "mode": modes.get(role, item["mode"])}
         entry.update({k: item[k] for k in ("elf", "text") if k in item})
+        for pattern, change in layout.get("patch", {}).items():
+            if "interp" in change and "interp" not in entry.get("elf", {}):
+                continue
+            if "elf" in entry and fnmatchcase(name, pattern):
+                entry["elf"] = {**entry["elf"], **fill_all(change, names)}
         out[f"{directory}/{name}"] = entry
     kinds = layout.get("links", ["soname", "dev"])
     for item in _links_after_targets(driver["links"]):

@@ -308,7 +308,8 @@ _HEAD: dict[str, Check] = {
 }
 _LAYOUT_KEYS: dict[str, Check] = {
     "root_links": _mapping(_text, _path),
-    "libc": _text,
+    "libc": _or_null(_text),
+    "patch": _mapping(_object(_Keys({"interp": _text, "runpath": _text, "rpath": _text}))),
     "dirs": _dirs,
     "place": _mapping(_or_null(_text)),
     "mode": _mapping(_mode),
