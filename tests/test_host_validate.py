@@ -185,3 +185,54 @@ def test_paths_are_led_through_links_of_the_same_tree() -> None:
     loop = {"/a": {"type": "symlink", "target": "b"}, "/b": {"type": "symlink", "target": "/a"}, "/a/x": 1}
     with pytest.raises(InputError, match="too many levels"):
         canonical_entries(loop, "t")
+
+
+FULL: dict[str, Any] = {
+    **GOOD,
+    "gpus": [{**GOOD["gpus"][0], "mig": [{"uuid": "MIG-1", "gi": 1, "ci": 0, "profile": "3g"}]}],
+    "cpu": {"isa_level": 3, "platform": "haswell", "hwcaps": ["x86_64"]},
+    "toolkit": {"version": "1.17.8", "config": {"nvidia-container-cli.root": "/"}, "env": {"A": "b"}, "path": "/bin"},
+    "overrides": {
+        "root_links": {"/lib": "usr/lib"},
+        "dirs": {"lib": {"64": [["libcuda*", "/opt"], ["*", "/usr/lib64"]], "32": "/usr/lib"}, "vdpau": "{lib}/vdpau"},
+        "place": {"libnvoptix*": None},
+        "patch": {"*": {"runpath": "/x"}},
+        "alternatives": {"a": ["/usr/bin/a", "/usr/bin/nvidia-smi"]},
+        "tree": {"/x": {"type": "file", "text": "t"}},
+        "ldcache": {"content": "stale", "missing": ["libcuda*"], "extra": [["a", "0x0303", "/a"]], "path": "/etc/c"},
+        "devices": [["/dev/a", "char", 1, 2, "0666", 0, 0]],
+        "ldconfig": {"path": "/sbin/ldconfig", "kind": "script"},
+        "sockets": ["/run/s"],
+        "ld_so_conf": {"/etc/ld.so.conf": ["/a"]},
+        "mode": {"lib": "0755"},
+        "remove": ["/y*"],
+    },
+}
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [path, *(p for key, item in inner for p in places(item, (*path, key)))]
+
+
+def replaced(value: Any, path: tuple[Any, ...], new: Any) -> Any:
+    if not path:
+        return new
+    if isinstance(value, dict):
+        return {k: replaced(v, path[1:], new) if k == path[0] else v for k, v in value.items()}
+    return [replaced(v, path[1:], new) if i == path[0] else v for i, v in enumerate(value)]
+
+
+@settings(max_examples=250, deadline=None)
+@given(
+    st.sampled_from(places(FULL)[1:]),
+    st.sampled_from(
+        [None, True, -1, 10**30, "", "/", "..", "x", "a\0b", "/a/../b", [], ["x"], [[]], {}, {"x": 1}, {"/x": {}}]
+    ),
+)
+def test_a_profile_with_one_odd_value_is_a_host_or_an_input_error(path: tuple[Any, ...], new: Any) -> None:
+    assert faults_of_profile(FULL, DATA, "full") == ()
+    try:
+        host_from_json(replaced(FULL, path, new), DATA, "odd")
+    except InputError as e:
+        assert "\n" not in str(e)

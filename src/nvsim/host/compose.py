@@ -59,7 +59,7 @@ def expand(profile: Mapping[str, Any], data: Path) -> dict[str, Any]:
     driver = read_driver(told["set"], data) if told.get("set") else None
     version = driver["driver"] if driver else None
     module = told.get("kernel_module", version)
-    gpus = profile.get("gpus", [])
+    gpus = profile.get("gpus") or []
     kernel = profile.get("kernel", layout.get("kernel", DEFAULT_KERNEL))
     machine = driver["machine"] if driver else "x86_64"
     root = told.get("root", layout.get("driver_root", "/"))
@@ -80,7 +80,7 @@ def expand(profile: Mapping[str, Any], data: Path) -> dict[str, Any]:
 
     libc = _libc(layout, data)
     toolkit = dict(layout.get("toolkit", {}))
-    toolkit = merge(toolkit, profile.get("toolkit", {}))
+    toolkit = merge(toolkit, profile.get("toolkit") or {})
     if isinstance(toolkit.get("config"), Mapping):
         toolkit["config"] = toml_text(toolkit["config"])
     sources = dict.fromkeys(

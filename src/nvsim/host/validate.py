@@ -198,15 +198,21 @@ def _node(value: Any, path: str) -> Problems:
 _tree = _mapping(_node, _path)
 
 
+def _directory(value: Any, path: str) -> Problems:
+    """A directory of a layout: an absolute path, or one that begins with a variable; null = not installed."""
+    if value is not None and not (isinstance(value, str) and value.startswith(("/", "{"))):
+        yield path, f"must be an absolute directory or null, not {_shown(value)}"
+
+
 def _pairs(value: Any, path: str) -> Problems:
     """One directory, null, or a list of [pattern, directory or null]."""
-    if value is None or isinstance(value, str):
-        return
     if not isinstance(value, list):
-        yield path, f"must be a directory, null or a list of [pattern, directory], not {_shown(value)}"
+        yield from _directory(value, path)
         return
     for i, row in enumerate(value):
-        if not (isinstance(row, list) and len(row) == 2 and isinstance(row[0], str)):
+        if isinstance(row, list) and len(row) == 2 and isinstance(row[0], str):
+            yield from _directory(row[1], f"{path}[{i}][1]")
+        else:
             yield f"{path}[{i}]", "must be [pattern, directory or null]"
 
 
@@ -311,7 +317,7 @@ _LAYOUT_KEYS: dict[str, Check] = {
     "libc": _or_null(_text),
     "patch": _mapping(_object(_Keys({"interp": _text, "runpath": _text, "rpath": _text}))),
     "dirs": _dirs,
-    "place": _mapping(_or_null(_text)),
+    "place": _mapping(_directory),
     "mode": _mapping(_mode),
     "links": _list(_one_of("soname", "dev")),
     "alternatives": _mapping(_alternative),
