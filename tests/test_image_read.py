@@ -123,6 +123,8 @@ def test_an_unknown_example_is_answered_with_near_ones() -> None:
         (b'{"format": "nvsim-tree/1"}', "lacks 'tree'"),
         (b'{"format": "nvsim-tree/1", "tree": {"/x": {"type": "pipe"}}}', "/x: unknown type 'pipe'"),
         (b'{"format": "nvsim-tree/1", "tree": {}, "config": {"Env": ["A"]}}', "Env: 'A' is no NAME=value"),
+        (b'{"format": "nvsim-tree/1", "tree": {}, "platform": 3}', "platform: must be a string"),
+        (b'{"format": "nvsim-tree/1", "tree": {}, "assumptions": "a"}', "assumptions: must be a list"),
         (b'{"format":\n tree}', "2:2: bad JSON"),
     ],
 )

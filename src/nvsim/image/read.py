@@ -97,13 +97,13 @@ def image_from_json(document: Mapping[str, Any], name: str) -> Image:
         raise InputError("lacks 'tree', an object of path: entry", source=name)
     entries = canonical_entries(tree, name)
     config = config_from_json(document.get("config") or {}, name)
-    return Image(
-        name,
-        tree_from_json(entries, f"image:{name}", Origin("image", name)),
-        config,
-        document.get("platform"),
-        tuple(document.get("assumptions", ())),
-    )
+    platform, assumptions = document.get("platform"), document.get("assumptions") or []
+    if platform is not None and not isinstance(platform, str):
+        raise InputError("must be a string such as linux/amd64", source=name, position="platform")
+    if not isinstance(assumptions, list) or not all(isinstance(a, str) for a in assumptions):
+        raise InputError("must be a list of sentences", source=name, position="assumptions")
+    nodes = tree_from_json(entries, f"image:{name}", Origin("image", name))
+    return Image(name, nodes, config, platform, tuple(assumptions))
 
 
 def image_to_json(image: Image) -> dict[str, Any]:
