@@ -1,0 +1,143 @@
+"""Where a library is: in the container (injected or from the image), or only on the host. Pure look-ups, no judgement."""
+
+from __future__ import annotations
+
+from attrs import frozen
+
+from nvsim.host.profile import HostProfile
+from nvsim.inject.plan import Injected, InjectionPlan, Skipped
+from nvsim.loader.outcome import Search
+from nvsim.rootfs.node import Directory, File, Symlink
+from nvsim.rootfs.overlay import RootFS
+from nvsim.rootfs.resolve import Resolved, Resolver
+from nvsim.rootfs.tree import parent_of
+from nvsim.toolkit.request import Because
+
+# where images keep libraries; a library elsewhere is found only when it was injected or lies beside a loaded object
+LIBRARY_DIRS = (
+    "/lib",
+    "/lib64",
+    "/lib/x86_64-linux-gnu",
+    "/lib/aarch64-linux-gnu",
+    "/usr/lib",
+    "/usr/lib64",
+    "/usr/lib/x86_64-linux-gnu",
+    "/usr/lib/x86_64-linux-gnu/nvidia/current",
+    "/usr/lib/aarch64-linux-gnu",
+    "/usr/lib32",
+    "/usr/local/lib",
+    "/usr/local/lib64",
+    "/usr/local/nvidia/lib",
+    "/usr/local/nvidia/lib64",
+    "/usr/local/cuda/lib64",
+    "/usr/local/cuda/compat",
+    "/usr/lib/wsl/lib",
+    "/run/opengl-driver/lib",
+)
+
+
+@frozen(slots=True)
+class Place:
+    """A file in the container that bears a library's name. `by`: who put it there; `usable`: 64-bit ELF of some size."""
+
+    path: str
+    by: str
+    usable: bool
+
+
+@frozen(slots=True)
+class HostCopy:
+    """A library of the host: its cache entry's path, and the base name of the file that the path leads to."""
+
+    path: str
+    file: str
+
+
+def base_name(path: str) -> str:
+    """The last component of a path."""
+    return path.rpartition("/")[2]
+
+
+def in_container(rootfs: RootFS, name: str) -> tuple[Place, ...]:
+    """The places where a file `name` exists and leads to a regular file, injected ones first."""
+    resolver = Resolver(rootfs)
+    paths = [p for p in rootfs.changed_paths() if base_name(p) == name]
+    directories = dict.fromkeys([*_injected_directories(rootfs), *LIBRARY_DIRS])
+    paths += [f"{d}/{name}" for d in directories]
+    places: dict[str, Place] = {}
+    for path in paths:
+        at = resolver.resolve(path)
+        directory = resolver.resolve(parent_of(path))
+        if isinstance(at, Resolved) and isinstance(at.node, File) and isinstance(directory, Resolved):
+            key = f"{directory.path}/{name}"
+            node = rootfs.node(key)
+            origin = node.origin if isinstance(node, File | Symlink) else at.node.origin
+            elf = at.node.facts.elf
+            places.setdefault(key, Place(path, str(origin), elf is not None and elf.elf_class == 64 and at.node.size > 0))
+    return tuple(places.values())
+
+
+def _injected_directories(rootfs: RootFS) -> list[str]:
+    return [m.dst for m in rootfs.mounts if m.fstype == "bind" and isinstance(rootfs.node(m.dst), Directory)]
+
+
+def versioned_in_container(rootfs: RootFS, name: str) -> tuple[str, ...]:
+    """Injected files whose name begins with the library's name up to ``.so`` and a dot, such as libcuda.so.535.309.01."""
+    stem = name.partition(".so")[0] + ".so."
+    resolver = Resolver(rootfs)
+    found = []
+    for path in rootfs.changed_paths():
+        if base_name(path).startswith(stem) and base_name(path) != name:
+            at = resolver.resolve(path)
+            if isinstance(at, Resolved) and isinstance(at.node, File) and at.node.size > 0:
+                found.append(path)
+    return tuple(found)
+
+
+def on_host(host: HostProfile, name: str) -> HostCopy | None:
+    """The host's own copy of a library, by the driver root's ld.so.cache."""
+    root = host.driver.root.rstrip("/")
+    resolver = Resolver(host.tree)
+    cache = resolver.resolve(f"{root}/etc/ld.so.cache")
+    if not isinstance(cache, Resolved) or not isinstance(cache.node, File) or cache.node.facts.ldcache is None:
+        return None
+    for entry in cache.node.facts.ldcache.entries:
+        if entry.name == name and entry.flags & 0xFF00 in (0x0300, 0x0A00):
+            at = resolver.resolve(root + entry.path)
+            if isinstance(at, Resolved):
+                return HostCopy(root + entry.path, base_name(at.path))
+    return None
+
+
+def skipped_because(plan: InjectionPlan | None, copy: HostCopy) -> Skipped | None:
+    """The plan's word on why the host's file was left out."""
+    for item in plan.skipped if plan else ():
+        if base_name(item.what) == copy.file or item.what == copy.path:
+            return item
+    return None
+
+
+def sentences(because: tuple[Because, ...]) -> tuple[str, ...]:
+    """The reasons as lines of evidence."""
+    return tuple(f"{b.text} [{b.input}]" if b.input else b.text for b in because)
+
+
+def considered(search: Search) -> tuple[str, ...]:
+    """The places that a search considered, one line a directory and who named it, in order."""
+    lines: dict[tuple[str, str], list[str]] = {}
+    for candidate in search.candidates:
+        directory = parent_of(candidate.path) if "/" in candidate.path else candidate.path
+        lines.setdefault((directory, candidate.set_by), []).append(candidate.result)
+    return tuple(
+        f"looked in {directory} ({set_by}): {', '.join(dict.fromkeys(results))}" for (directory, set_by), results in lines.items()
+    )
+
+
+def searched_directories(search: Search) -> tuple[str, ...]:
+    """The directories that a search looked into, in order."""
+    return tuple(dict.fromkeys(parent_of(c.path) for c in search.candidates if "/" in c.path))
+
+
+def injected_paths(injected: Injected | None) -> frozenset[str]:
+    """Destinations of everything that was mounted or linked."""
+    return frozenset(e.path for e in injected.effects if e.kind in ("mount", "symlink")) if injected else frozenset()

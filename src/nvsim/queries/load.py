@@ -1,0 +1,87 @@
+"""The batch kind ``load``: one program in one tree, without NVIDIA (see ``docs/formats.md``)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nvsim.errors import InputError
+from nvsim.loader.outcome import Cpu, DlopenCall, DlopenResult, Machine, Outcome, ProcessRequest
+from nvsim.loader.process import run
+from nvsim.rootfs.treefile import tree_from_json
+
+
+def answer(kind: str, query: dict[str, Any]) -> dict[str, Any]:
+    """The result of one ``load`` query. Raises `InputError`."""
+    rootfs = query.get("rootfs")
+    if not isinstance(rootfs, dict) or "tree" not in rootfs:
+        raise InputError("load needs rootfs.tree")
+    if not isinstance(query.get("exec"), str):
+        raise InputError("load needs exec, the path of the program")
+    tree = tree_from_json(rootfs["tree"], "rootfs")
+    return render(run(tree, _request(query), _machine(query)))
+
+
+def _request(query: dict[str, Any]) -> ProcessRequest:
+    try:
+        calls = tuple(
+            DlopenCall(c["name"], int(c.get("flags", 2)), c.get("from", "main")) for c in query.get("dlopen") or ()
+        )
+        env = query.get("env") or {}
+        uid = int(query.get("uid", 0))
+        return ProcessRequest(
+            query["exec"],
+            tuple(query.get("argv") or (query["exec"],)),
+            tuple(env.items()),
+            query.get("cwd", "/"),
+            uid,
+            int(query.get("gid", uid)),
+            bool(query.get("secure", False)),
+            bool(query.get("proc", True)),
+            calls,
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as e:
+        raise InputError(f"load query cannot be read: {e}") from None
+
+
+def _machine(query: dict[str, Any]) -> Machine:
+    given = query.get("cpu")
+    cpu = Cpu()
+    if isinstance(given, dict):
+        level = given.get("isa_level", cpu.isa_level)
+        hwcaps = tuple(given.get("hwcaps", cpu.hwcaps))
+        cpu = Cpu(int(level), given.get("platform", cpu.platform), hwcaps, given.get("machine", cpu.machine))
+    elif isinstance(given, str):
+        level = given.removeprefix("x86-64-v") if given.startswith("x86-64-v") else "1"
+        if not level.isdigit():
+            raise InputError(f"cpu {given!r} is no level", hint="x86-64, x86-64-v2, x86-64-v3 or x86-64-v4")
+        cpu = Cpu(
+            int(level), "haswell" if int(level) >= 3 else "x86_64", cpu.hwcaps if int(level) >= 4 else ("x86_64",)
+        )
+    return Machine(cpu, str(query.get("kernel", "6.18")))
+
+
+def render(outcome: Outcome) -> dict[str, Any]:
+    """The JSON form of an outcome."""
+    out: dict[str, Any] = {
+        "outcome": outcome.outcome,
+        "stderr": outcome.stderr,
+        "started": outcome.started,
+        "objects": [{"name": o.name, "path": o.path} for o in outcome.objects],
+        "dlopen": [_call(d) for d in outcome.dlopen],
+    }
+    if outcome.errno is not None:
+        out["errno"] = outcome.errno
+    if outcome.outcome == "exit":
+        out["exit_code"] = outcome.exit_code if outcome.exit_code is not None else 0
+    if outcome.unknown is not None:
+        out["unknown"] = outcome.unknown
+    return out
+
+
+def _call(result: DlopenResult) -> dict[str, Any]:
+    out: dict[str, Any] = {"ok": result.ok, "new_objects": [o.path for o in result.new_objects]}
+    if result.error is not None:
+        out["error"] = result.error
+    if result.path is not None:
+        out["path"] = result.path
+    return out
