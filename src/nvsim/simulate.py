@@ -9,11 +9,11 @@ from __future__ import annotations
 from attrs import evolve, frozen
 
 from nvsim.errors import UnsupportedError
-from nvsim.inject.plan import InjectionPlan, Injected
+from nvsim.inject.plan import Injected, InjectionPlan
 from nvsim.loader import process as loader
 from nvsim.loader.outcome import DlopenCall, DlopenResult, Machine, Outcome, ProcessRequest
 from nvsim.programs import KnownProgram, ProgramRun, play, recognise, wishes_as_steps
-from nvsim.rootfs.node import File, Special
+from nvsim.rootfs.node import File
 from nvsim.rootfs.overlay import RootFS
 from nvsim.rootfs.resolve import Resolver
 from nvsim.scenario import stages
@@ -229,8 +229,3 @@ def _checks(
         for path in wanted
         if path.rpartition("/")[2] != own
     )
-
-
-def device_present(rootfs: RootFS, path: str) -> bool:
-    """Whether a device node is there."""
-    return isinstance(rootfs.node(path), Special)

@@ -407,7 +407,7 @@ class GlibcProcess:
         self, name: str, found: tuple[File, str, str], loader: _Object | None, dlopened: bool, noload: bool
     ) -> tuple[bool, _Object] | None:
         node, where, path = found
-        for obj in self.map:
+        for obj in self.map[1:]:  # the kernel mapped the main program: its inode is not known to the loader
             if obj.node is not None and obj.node.inode == node.inode:
                 obj.names.add(name)
                 return False, obj
