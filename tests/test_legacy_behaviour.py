@@ -25,7 +25,7 @@ LIB = "/usr/lib64"
 
 
 def _library(name: str, **extra: Any) -> dict[str, Any]:
-    return {"type": "file", "size": 9, "elf": {"soname": name, "needed": []}, **extra}
+    return {"type": "file", "size": 4096, "elf": {"soname": name, "needed": []}, **extra}
 
 
 def _entry(name: str, path: str, flags: str = "0x0303") -> dict[str, str]:
@@ -212,7 +212,7 @@ def test_tls_libraries_need_the_note_of_linux_2_3_99() -> None:
         tls = f"{LIB}/libnvidia-tls.so.535.54.03"
         entries = [_entry("libnvidia-ml.so.1", f"{LIB}/libnvidia-ml.so.1"), _entry("libnvidia-tls.so.535.54.03", tls)]
         cache = {"type": "file", "size": 9, "ldcache": entries}
-        host = make_host(**{tls: {"type": "file", "size": 9, "elf": elf}, "/etc/ld.so.cache": cache})
+        host = make_host(**{tls: {"type": "file", "size": 4096, "elf": elf}, "/etc/ld.so.cache": cache})
         plan, _ = configure(host, make_root(), "--graphics")
         assert (tls in targets(plan)) is expected
 

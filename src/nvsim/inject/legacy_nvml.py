@@ -8,11 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from nvsim.elf.facts import ElfFacts, LoaderFacts
 from nvsim.host.profile import HostProfile
 from nvsim.inject.legacy_engine import Engine
 from nvsim.inject.legacy_paths import EngineFailure, Root, failure, lower_last
-from nvsim.rootfs.node import Directory, Special
-from nvsim.rootfs.tree import Tree
+from nvsim.loader.execve import ExecImage
+from nvsim.loader.outcome import DlopenCall, Machine
+from nvsim.loader.process import host_session, loader_facts
+from nvsim.rootfs.node import Directory, File, Special
+from nvsim.rootfs.overlay import RootFS
+from nvsim.rootfs.resolve import Resolved, Resolver
+from nvsim.rootfs.tree import Tree, parent_of
 
 NVML = "libnvidia-ml.so.1"
 _DRIVER_STORES = "/usr/lib/wsl/drivers"
@@ -42,6 +48,18 @@ _NVML_TEXT = {
     999: "Unknown Error",
 }
 _NOT_LOADED = 9
+_INTERP = {"x86_64": "/lib64/ld-linux-x86-64.so.2", "aarch64": "/lib/ld-linux-aarch64.so.1"}
+_DIRECTORIES = ("/lib64", "/usr/lib64", "/lib", "/usr/lib")
+_BROUGHT = "/outside"  # stands for the files of the outer system that the process has mapped already
+_PRELOADED = (
+    "ld-linux-x86-64.so.2",
+    "ld-linux-aarch64.so.1",
+    "libc.so.6",
+    "libdl.so.2",
+    "libpthread.so.0",
+    "libm.so.6",
+    "librt.so.1",
+)
 
 
 def wsl_stores(host: HostProfile, view: Tree, engine: Engine) -> tuple[str, ...]:
@@ -76,13 +94,38 @@ def start_nvml(host: HostProfile, root: Root, env: Mapping[str, str], stores: tu
 
 
 def dlopen_in_root(host: HostProfile, root: Root, name: str, env: Mapping[str, str]) -> str | None:
-    """dlopen `name` in a process of the host that has gone into `root`; dlerror's text, None when it loads."""
-    cache = root.node(root.resolve("/etc/ld.so.cache"))
-    paths = [name] if "/" in name else []
-    facts = getattr(cache, "facts", None)
-    if facts is not None and facts.ldcache is not None and not paths:
-        paths = [e.path for e in facts.ldcache.entries if e.name == name]
-    paths += [f"{d}/{name}" for d in ("/lib/x86_64-linux-gnu", "/usr/lib/x86_64-linux-gnu", "/lib", "/usr/lib")]
-    if any(root.exists(root.resolve(p)) for p in paths):
-        return None
-    return f"{name}: cannot open shared object file: No such file or directory"
+    """dlopen `name` in a process of the host that has gone into `root`; dlerror's text, None when it loads.
+
+    The C library of the outer system came along: its libraries are in the process before the change of root.
+    """
+    view = root.tree
+    loader, directory = _process_loader(host, view)
+    editor = RootFS(root).edit()
+    resolver = Resolver(view)
+    brought = []
+    for soname in _PRELOADED:
+        found = next((f for d in directory if isinstance(f := resolver.resolve(f"{d}/{soname}"), Resolved)), None)
+        if found is not None and isinstance(found.node, File):
+            editor.put(f"{_BROUGHT}/{soname}", found.node)
+            brought.append(f"{_BROUGHT}/{soname}")
+    machine = Machine(host.cpu, host.kernel)
+    session = host_session(editor.freeze(), loader, tuple(env.items()), machine)
+    for path in brought:
+        session.dlopen(DlopenCall(path))
+    result = session.dlopen(DlopenCall(name))
+    return None if result.ok else result.error
+
+
+def _process_loader(host: HostProfile, view: Tree) -> tuple[LoaderFacts, tuple[str, ...]]:
+    """The dynamic loader that the engine's own process runs with, and where the C library that belongs to it may lie."""
+    libc = host.os.get("libc")
+    told = libc.get("interp") if isinstance(libc, Mapping) else None
+    interp = str(told or _INTERP.get(host.cpu.machine, _INTERP["x86_64"]))
+    found = Resolver(view).resolve(interp)
+    if isinstance(found, Resolved) and isinstance(found.node, File):
+        image = ExecImage("", "", found.node, ElfFacts(), (), "/", 0, 0, False, interp, found.path, found.node)
+        facts = loader_facts(view, image)
+        if isinstance(facts, LoaderFacts) and facts.libc == "glibc":
+            return facts, (parent_of(found.path), *facts.system_dirs)
+    assumed = f"no dynamic loader was found at {interp}: nvidia-container-cli is taken to run with glibc 2.36"
+    return LoaderFacts("glibc", "2.36", _DIRECTORIES, assumed=(assumed,)), _DIRECTORIES

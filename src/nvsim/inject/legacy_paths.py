@@ -72,7 +72,7 @@ def path_append(base: str, path: str) -> str:
 
 
 class Root:
-    """A directory of a tree as the root in which the engine resolves paths. `shown` is how the engine names it."""
+    """A directory of a tree as the root in which the engine resolves paths (itself a `Tree`). `shown` is how the engine names it."""
 
     __slots__ = ("shown", "top", "tree")
 
@@ -80,6 +80,11 @@ class Root:
         self.tree = tree
         self.shown = shown
         self.top = top.rstrip("/")  # "" for the root of the tree
+
+    @property
+    def name(self) -> str:
+        """What the tree is called."""
+        return self.tree.name
 
     def node(self, path: str) -> Node | None:
         """The node at a resolved path of this root."""
