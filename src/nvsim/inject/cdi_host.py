@@ -9,8 +9,13 @@ from collections.abc import Mapping
 
 from attrs import field, frozen
 
+from nvsim.elf.facts import ElfFacts, LoaderFacts
 from nvsim.host.profile import HostProfile
 from nvsim.inject.cdi_log import ToolFailure
+from nvsim.loader.outcome import Cpu, DlopenCall, Machine, ProcessRequest
+from nvsim.loader.process import host_session, start
+from nvsim.rootfs.node import File, FileFacts
+from nvsim.rootfs.overlay import RootFS
 from nvsim.rootfs.resolve import Resolved, Resolver
 from nvsim.rootfs.tree import Tree
 
@@ -31,6 +36,9 @@ _NVML_TEXT = {  # nvmlErrorString
     999: "Unknown Error",
 }
 LIBRARY_NOT_FOUND = "ERROR_LIBRARY_NOT_FOUND"
+_RTLD_LAZY = 1
+_GENERATOR = "/proc/nvsim/generator"  # a place that no host has
+_INTERPRETERS = {"amd64": "/lib64/ld-linux-x86-64.so.2", "arm64": "/lib/ld-linux-aarch64.so.1"}
 
 
 def nvml_text(code: int) -> str:
@@ -116,8 +124,6 @@ class CdiHost:
 
     def text(self, path: str) -> str | None:
         """The text of the file at `path`, None when there is none."""
-        from nvsim.rootfs.node import File
-
         found = self.resolver.resolve(path)
         if not isinstance(found, Resolved) or not isinstance(found.node, File):
             return None
@@ -145,28 +151,30 @@ def host_library(host: CdiHost, root: str, name: str) -> str:
 
 
 def can_load(host: CdiHost, name: str) -> bool:
-    """Whether a process of the host can dlopen `name` (a path, or a name that is searched for)."""
-    from nvsim.rootfs.node import File
+    """Whether a process of the host can dlopen `name` (a path, or a name that is searched for).
 
-    if "/" in name:
-        found = host.resolver.resolve(name)
-        return isinstance(found, Resolved) and isinstance(found.node, File)
-    for d in [
-        *host.env.get("LD_LIBRARY_PATH", "").split(":"),
-        "/lib64",
-        "/usr/lib64",
-        "/lib/x86_64-linux-gnu",
-        "/usr/lib/x86_64-linux-gnu",
-    ]:
-        if d and isinstance(host.resolver.resolve(f"{d}/{name}"), Resolved):
-            return True
-    found = host.resolver.resolve("/etc/ld.so.cache")
-    if isinstance(found, Resolved) and isinstance(found.node, File) and found.node.facts.ldcache:
-        return any(
-            e.name == name and isinstance(host.resolver.resolve(e.path), Resolved)
-            for e in found.node.facts.ldcache.entries
-        )
-    return False
+    The process is the generating program: linked against the host's libc and started by the host's loader.
+    """
+    interpreter = _INTERPRETERS[host.arch]
+    arm = host.arch == "arm64"
+    cpu = Cpu(platform="aarch64", hwcaps=(), machine="aarch64") if arm else Cpu()
+    machine = Machine(cpu, host.kernel)
+    program = ElfFacts(machine=cpu.machine, type="EXEC", interp=interpreter, needed=("libc.so.6",))
+    editor = RootFS(host.tree).edit()
+    editor.put(_GENERATOR, File(4096, ("synthetic", _GENERATOR), FileFacts(elf=program)))
+    env = tuple(host.env.items())
+    session = start(editor.freeze(), ProcessRequest(_GENERATOR, (_GENERATOR,), env), machine)
+    if not session.outcome.started:  # a host that is described without its libc
+        session = host_session(host.tree, _loader(host), env, machine)
+    return session.dlopen(DlopenCall(name, _RTLD_LAZY)).ok is True
+
+
+def _loader(host: CdiHost) -> LoaderFacts:
+    """The loader that the host's distribution builds, for a host that is described without one."""
+    debian = isinstance(host.resolver.resolve("/etc/debian_version"), Resolved)
+    multiarch = "aarch64-linux-gnu" if host.arch == "arm64" else "x86_64-linux-gnu"
+    dirs = (f"/lib/{multiarch}", f"/usr/lib/{multiarch}", "/lib", "/usr/lib") if debian else ("/lib64", "/usr/lib64")
+    return LoaderFacts("glibc", "2.36", dirs, f"lib/{multiarch}" if debian else "lib64")
 
 
 def open_nvml(host: CdiHost, library: str) -> Nvml:
