@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import sys
-
 
 def main() -> None:
-    from nvsim.batch import answers
+    """Run the command line."""
+    from nvsim.cli.main import main as run
 
-    for line in answers(sys.stdin):
-        sys.stdout.write(line + "\n")
-        sys.stdout.flush()
+    run()
 
 
 if __name__ == "__main__":

@@ -73,7 +73,9 @@ def in_container(rootfs: RootFS, name: str) -> tuple[Place, ...]:
             node = rootfs.node(key)
             origin = node.origin if isinstance(node, File | Symlink) else at.node.origin
             elf = at.node.facts.elf
-            places.setdefault(key, Place(path, str(origin), elf is not None and elf.elf_class == 64 and at.node.size > 0))
+            places.setdefault(
+                key, Place(path, str(origin), elf is not None and elf.elf_class == 64 and at.node.size > 0)
+            )
     return tuple(places.values())
 
 
@@ -129,7 +131,8 @@ def considered(search: Search) -> tuple[str, ...]:
         directory = parent_of(candidate.path) if "/" in candidate.path else candidate.path
         lines.setdefault((directory, candidate.set_by), []).append(candidate.result)
     return tuple(
-        f"looked in {directory} ({set_by}): {', '.join(dict.fromkeys(results))}" for (directory, set_by), results in lines.items()
+        f"looked in {directory} ({set_by}): {', '.join(dict.fromkeys(results))}"
+        for (directory, set_by), results in lines.items()
     )
 
 

@@ -63,7 +63,7 @@ def _system_dirs(data: bytes) -> tuple[str, ...]:
 def ldconfig_facts(data: bytes) -> LdconfigFacts | None:
     """The facts of an ldconfig program; None when `data` is none."""
     release = _RELEASE.search(data)
-    if release is None or b"ld.so.cache~" not in data and b"Can't create temporary cache file" not in data:
+    if release is None or (b"ld.so.cache~" not in data and b"Can't create temporary cache file" not in data):
         return None
     known = [d.encode() + b"\0" in data for d in ("/lib/x86_64-linux-gnu", "/lib/aarch64-linux-gnu")]
     if any(known):
