@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+
 from elfcode import CALL_X86_64, CALL_X86_64_SOURCE, MAIN_X86_64, MAIN_X86_64_SOURCE
 from elfwriter import Call, Program, write_elf
 

@@ -104,7 +104,7 @@ def parse_cache(data: bytes) -> LdCache | None:
         count = struct.unpack_from("<I", data, 12)[0]
         start = 16 + 12 * count
         start += -start % 8
-        if data[start:start + 20] != _MAGIC_NEW:
+        if data[start : start + 20] != _MAGIC_NEW:
             return _parse_old(data, count)
     if data[start : start + 20] != _MAGIC_NEW or len(data) < start + _HEADER:
         return None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import Protocol
 
 from attrs import evolve
@@ -71,12 +70,12 @@ def start(tree: Tree, request: ProcessRequest, machine: Machine | None = None) -
         return EndedSession(
             Outcome("unknown", steps=image.steps, program=image.path, interpreter=image.interp, unknown=facts)
         )
-    session: Session
-    if facts.libc == "musl":
-        musl = import_module("nvsim.loader.musl")
-        session = musl.start(tree, image, facts, request, machine)
-    else:
-        session = glibc.start(tree, image, facts, request, machine)
+    if facts.libc != "glibc":
+        why = f"{image.interp} is {facts.libc}'s loader, which is not modelled yet"
+        return EndedSession(
+            Outcome("unknown", steps=image.steps, program=image.path, interpreter=image.interp, unknown=why)
+        )
+    session: Session = glibc.start(tree, image, facts, request, machine)
     behaviour = image.file.facts.behaviour
     if session.outcome.started and behaviour is not None and behaviour.exit is not None:
         session.outcome = evolve(session.outcome, exit_code=behaviour.exit)
