@@ -7,7 +7,7 @@ from typing import Protocol
 from attrs import evolve
 
 from nvsim.elf.facts import ElfFacts, LoaderFacts
-from nvsim.loader import glibc
+from nvsim.loader import glibc, musl
 from nvsim.loader.execve import ExecCrash, ExecFailure, ExecImage, execve
 from nvsim.loader.outcome import DlopenCall, DlopenResult, Machine, Outcome, ProcessRequest
 from nvsim.rootfs.node import File, FileFacts
@@ -47,7 +47,7 @@ def run(tree: Tree, request: ProcessRequest, machine: Machine | None = None) -> 
     """Execute `request` in `tree` and make its dlopens."""
     session = start(tree, request, machine or Machine())
     results = []
-    for call in request.dlopen if session.outcome.started else ():
+    for call in () if isinstance(session, EndedSession) or not session.outcome.started else request.dlopen:
         result = session.dlopen(call)
         results.append(result)
         if result.ended:
@@ -70,12 +70,8 @@ def start(tree: Tree, request: ProcessRequest, machine: Machine | None = None) -
         return EndedSession(
             Outcome("unknown", steps=image.steps, program=image.path, interpreter=image.interp, unknown=facts)
         )
-    if facts.libc != "glibc":
-        why = f"{image.interp} is {facts.libc}'s loader, which is not modelled yet"
-        return EndedSession(
-            Outcome("unknown", steps=image.steps, program=image.path, interpreter=image.interp, unknown=why)
-        )
-    session: Session = glibc.start(tree, image, facts, request, machine)
+    loader = musl if facts.libc == "musl" else glibc
+    session: Session = loader.start(tree, image, facts, request, machine)
     behaviour = image.file.facts.behaviour
     if session.outcome.started and behaviour is not None and behaviour.exit is not None:
         session.outcome = evolve(session.outcome, exit_code=behaviour.exit)

@@ -29,7 +29,8 @@ def version_problems(
             continue
         where, other = found
         if not other.verdef:
-            yield False, f"{where}: no version information available (required by {label})"
+            for _ in need.versions:
+                yield False, f"{where}: no version information available (required by {label})"
             continue
         defined = {*other.verdef, other.soname}
         for version in need.versions:

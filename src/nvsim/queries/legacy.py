@@ -14,12 +14,13 @@ from nvsim.inject.legacy import ROOTFS, run_cli
 from nvsim.inject.plan import Injected
 from nvsim.rootfs.node import Directory, File, FileFacts, Origin, Special, Symlink
 from nvsim.rootfs.overlay import Mount, RootFS
-from nvsim.rootfs.resolve import Resolved, resolve
-from nvsim.rootfs.tree import MemoryTree, Tree, walk
+from nvsim.rootfs.resolve import PathError, Resolved, resolve
+from nvsim.rootfs.tree import MemoryTree, Tree, is_canonical, join, walk
 from nvsim.rootfs.treefile import ldcache_to_json, tree_from_json
 
 Query = Mapping[str, Any]
 _ENGINE = "1.17.7-equivalent"
+_MAX_GPUS, _MAX_MIG_DEVICES = 64, 8  # as the engine has
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -34,7 +35,7 @@ def answer(kind: str, query: dict[str, Any]) -> dict[str, Any]:
     if host.toolkit.path is not None:
         env["PATH"] = host.toolkit.path
     given = ("--pid=1", f"/{ROOTFS}") if "configure" in argv else ()
-    run = run_cli(host, start, (*argv, *given), env=env, engine=query.get("engine") or _ENGINE)
+    run = run_cli(host, start, (*argv, *given), env=env, engine=_optional(query, "engine", str) or _ENGINE)
     if run.plan is None:
         injected = Injected(start, failure=run.stderr, exit=run.exit)
     else:
@@ -51,28 +52,49 @@ def host_of_query(query: Query) -> HostProfile:
     if not isinstance(entry, Mapping) or not isinstance(entry.get("tree"), Mapping):
         raise InputError("host must be an object with a tree")
     name = str(entry.get("name") or "host")
-    tree = _changed(tree_from_json(entry["tree"], name, Origin("host", name)), query.get("host_changes") or [])
-    nvml = query.get("nvml")
-    nvml = nvml if isinstance(nvml, Mapping) else {}
-    version = nvml.get("driver_version")
-    env = query.get("env")
-    env = {} if env is None else env
-    if not isinstance(env, Mapping):
-        raise InputError("env must be an object")
+    tree = _changed(
+        tree_from_json(entry["tree"], name, Origin("host", name)), _optional(query, "host_changes", list) or []
+    )
+    nvml = _optional(query, "nvml", Mapping) or {}
+    version = _optional(nvml, "driver_version", str)
+    env = _optional(query, "env", Mapping) or {}
+    path = query.get("path", _PATH)
+    if path is not None and not isinstance(path, str):
+        raise InputError("path must be a string or null")
     return HostProfile(
         name,
         name,
         tree,
-        Driver(version, version, nvml.get("cuda_version"), nvml_init=int(nvml.get("init_result") or 0)),
+        Driver(version, version, _optional(nvml, "cuda_version", str), nvml_init=_number(nvml, "init_result", 2**31)),
         _gpus(nvml),
-        Toolkit(None, path=query.get("path", _PATH), env=tuple((str(k), str(v)) for k, v in env.items())),
+        Toolkit(None, path=path, env=tuple((str(k), str(v)) for k, v in env.items())),
         data={k: v for k, v in entry.items() if k != "tree"},
     )
 
 
+def _optional(query: Query, key: str, kind: type) -> Any:
+    """The value of `key` if it is there and of the right kind, None if it is not there. Raises `InputError`."""
+    value = query.get(key)
+    if value is not None and not isinstance(value, kind):
+        raise InputError(f"{key} must be {_KINDS[kind]}")
+    return value
+
+
+_KINDS: Mapping[type, str] = {Mapping: "an object", str: "a string", list: "a list"}
+
+
+def _number(query: Query, key: str, limit: int) -> int:
+    value = query.get(key)
+    if value is None:
+        return 0
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= limit:
+        raise InputError(f"{key} must be a number from 0 to {limit}")
+    return value
+
+
 def _gpus(nvml: Query) -> tuple[Gpu, ...]:
     """The GPUs of an ``nvml`` table that only counts them (``docs/formats.md``: its fixed bus ids, UUIDs and MIG scheme)."""
-    count, migs = int(nvml.get("gpus") or 0), int(nvml.get("mig_devices_per_gpu") or 0)
+    count, migs = _number(nvml, "gpus", _MAX_GPUS), _number(nvml, "mig_devices_per_gpu", _MAX_MIG_DEVICES)
     return tuple(
         Gpu(
             i,
@@ -95,8 +117,10 @@ def _changed(tree: Tree, changes: list[Any]) -> Tree:
         if not isinstance(change, list) or len(change) < 2 or not all(isinstance(c, str | int) for c in change):
             raise InputError(f"host_changes: {change!r} is no edit")
         what, path = change[0], str(change[1])
+        if path == "/" or not is_canonical(path):
+            raise InputError(f"host_changes: {path!r} is no absolute path of something that can be changed")
         found = resolve(editor, path, follow=what in ("write", "chmod"))
-        where = found.path if isinstance(found, Resolved) else path
+        where = found.path if isinstance(found, Resolved) else _missing(found, path)
         node = found.node if isinstance(found, Resolved) else None
         if what == "rm":
             editor.remove(where)
@@ -107,11 +131,27 @@ def _changed(tree: Tree, changes: list[Any]) -> Tree:
             mode = node.mode if isinstance(node, File) else 0o644
             editor.put(where, File(len(text), (tree.name, f"{where} changed"), FileFacts(text=text), mode))
         elif what == "chmod" and len(change) == 3 and node is not None and not isinstance(node, Symlink):
-            mode = change[2] if isinstance(change[2], int) else int(str(change[2]).removeprefix("0o"), 8)
-            editor.put(where, evolve(node, mode=mode))
+            editor.put(where, evolve(node, mode=_mode(change[2])))
         else:
             raise InputError(f"host_changes: {change!r} is no edit of this host")
     return editor.freeze()
+
+
+def _missing(error: PathError, path: str) -> str:
+    """Where a path that does not exist would lie."""
+    if error.errno != "ENOENT" or not is_canonical(where := join(error.parent, error.rest)):
+        raise InputError(f"host_changes: {path} cannot be reached: {error.errno} at {error.path}")
+    return where
+
+
+def _mode(value: str | int) -> int:
+    try:
+        mode = value if isinstance(value, int) else int(value.removeprefix("0o"), 8)
+    except ValueError:
+        mode = -1
+    if not 0 <= mode <= 0o7777:
+        raise InputError(f"host_changes: {value!r} is no file mode")
+    return mode
 
 
 def container_of_query(query: Query) -> RootFS:
