@@ -14,6 +14,8 @@ from nvsim.inject.cdi_plan import plan_on
 from nvsim.inject.cdi_runtime import CdiSettings
 from nvsim.inject.hooks_effects import random_parts
 from nvsim.inject.plan import Injected, InjectionPlan, PlannedMount
+from nvsim.loader.outcome import DlopenCall, ProcessRequest
+from nvsim.loader.process import run
 from nvsim.queries import cdi
 from nvsim.rootfs.node import Directory, File
 from nvsim.rootfs.overlay import RootFS
@@ -139,3 +141,36 @@ def test_an_unknown_gpu_fails_the_plan(devices: tuple[str, ...], failure: str) -
     assert plan.failure is not None and plan.failure.endswith(failure)
     injected = apply_on(plan, RootFS(_image("debian")), _host("ubuntu2204-a100x2"))
     assert injected.failure == plan.failure and not injected.effects
+
+
+ERRNO = {2: "ENOENT", 8: "ENOEXEC", 13: "EACCES", 20: "ENOTDIR"}
+
+
+def _answers(rootfs: RootFS, test: dict[str, Any], uid: int = 0) -> dict[str, Any]:
+    """What a recorded test would have recorded: whether the program was executed, and each dlopen's answer."""
+    argv, env = tuple(test["argv"]), tuple((test.get("env") or {}).items())
+    request = ProcessRequest(argv[0], argv, env, uid=uid, gid=uid)
+    started = run(rootfs, request)
+    out: dict[str, Any] = {"errno": started.errno}
+    if started.errno is None and not started.started:
+        out.update(rc=started.exit_code, stderr=started.stderr)
+    elif argv[0] == "/probe" and started.errno is None:  # it closes each library before it opens the next
+        each = [run(rootfs, evolve(request, dlopen=(DlopenCall(name),))).dlopen[0] for name in argv[1:]]
+        out["dlopen"] = [[d.call.name, "OK", d.path] if d.ok else [d.call.name, "ERR", d.error] for d in each]
+    return out
+
+
+def _recorded(result: dict[str, Any], argv: list[str]) -> dict[str, Any]:
+    out: dict[str, Any] = {"errno": ERRNO.get(result.get("exec_errno", 0))}
+    if result.get("rc") == 127:
+        out.update(rc=127, stderr=result["stderr"])
+    elif argv[0] == "/probe" and out["errno"] is None:
+        out["dlopen"] = result["dlopen"]
+    return out
+
+
+@pytest.mark.parametrize("record", cdi_vectors.rows("e2e"), ids=lambda r: r["id"])
+def test_programs_load_the_same_libraries(record: dict[str, Any]) -> None:
+    rootfs = _injected(record).rootfs
+    got = [_answers(rootfs, test) for test in record["tests"]]
+    assert got == [_recorded(test["result"], test["argv"]) for test in record["tests"]]
