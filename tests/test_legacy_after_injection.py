@@ -6,7 +6,6 @@ A probe is a small program that dlopens its argument and prints OK and the path,
 from __future__ import annotations
 
 from functools import cache
-from importlib.util import find_spec
 from typing import Any
 
 import pytest
@@ -30,7 +29,6 @@ PROBES: dict[str, dict[str, Any]] = {
     "/.probe-musl": {"type": "DYN", "needed": ["libc.so"], "interp": "/lib/ld-musl-x86_64.so.1"},
 }
 RECORDED = [(run["case"], run["probes"]) for run in load("after-injection")]
-MUSL = find_spec("nvsim.loader.musl") is not None
 
 
 @cache
@@ -50,11 +48,24 @@ def injected(case_id: str, *, reads_cache: bool = True) -> RootFS:
     return editor.freeze()
 
 
+def with_symbols(rootfs: RootFS) -> RootFS:
+    """The listings of the recorded trees leave symbols out; this is the one of libcuda that musl's libc does not have."""
+    editor = rootfs.edit()
+    for mount in rootfs.mounts:
+        node = rootfs.node(mount.dst)
+        if "/libcuda.so." in mount.dst and isinstance(node, File) and node.facts.elf is not None:
+            elf = evolve(node.facts.elf, undef=("__register_atfork",))
+            editor.put(mount.dst, evolve(node, content=evolve(node.facts, elf=elf)))
+    return editor.freeze()
+
+
 def result_of(case_id: str, probe: dict[str, Any]) -> dict[str, Any]:
     """The result of one probe as it was recorded."""
     no_cache = probe["loader"] == "nix-nocache"
     argv = probe["argv"][2:] if no_cache else probe["argv"]
     rootfs = injected(case_id, reads_cache=not no_cache)
+    if probe["loader"] == "musl":
+        rootfs = with_symbols(rootfs)
     session = process.start(rootfs, ProcessRequest(argv[0], tuple(argv), tuple(probe["env"].items())))
     outcome = session.outcome
     if outcome.outcome == "exec-error":
@@ -80,8 +91,6 @@ def recorded(probe: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.mark.parametrize("loader", ["exec", "glibc", "nix", "nix-nocache", "musl"])
 def test_what_programs_meet_is_what_was_recorded(loader: str) -> None:
-    if loader == "musl" and not MUSL:
-        pytest.skip("musl's loader is not there")
     asked = [(case, probe) for case, probes in RECORDED for probe in probes if probe["loader"] == loader]
     assert asked
     wrong = [

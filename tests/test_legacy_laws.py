@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from functools import cache
 from itertools import chain
+from typing import Any
 
 from attrs import evolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from legacyvectors import cases, load, query
+from nvsim.errors import NvsimError
 from nvsim.host.profile import HostProfile
 from nvsim.inject.apply import apply
 from nvsim.inject.host_view import host_view
@@ -18,6 +21,7 @@ from nvsim.inject.legacy_paths import EngineFailure, Root
 from nvsim.inject.legacy_requirements import compare_versions
 from nvsim.inject.plan import InjectionPlan
 from nvsim.queries.legacy import container_of_query, host_of_query
+from nvsim.queries.tool import answer
 from nvsim.rootfs.node import Directory, File, FileFacts, Symlink
 from nvsim.rootfs.overlay import RootFS
 from nvsim.rootfs.resolve import Resolved, resolve
@@ -105,6 +109,45 @@ def test_an_empty_plan_leaves_the_image_as_it_is(host_name: str, image_name: str
     done = apply(InjectionPlan("legacy", engine_version=engine), start, host(host_name))
     assert (done.effects, done.failure, done.rootfs.mounts) == ((), None, start.mounts)
     assert list(walk(done.rootfs)) == list(walk(start))
+
+
+scalars = st.none() | st.booleans() | st.integers(-5, 10**12) | st.text(max_size=8)
+values = st.recursive(scalars, lambda x: st.lists(x, max_size=3) | st.dictionaries(st.text(max_size=5), x, max_size=3))
+edits = st.lists(
+    st.lists(
+        st.sampled_from(["rm", "mkdir", "write", "chmod", "/etc", "/etc/ld.so.cache", "/dev/../x", "0644", "/"]),
+        max_size=3,
+    )
+)
+fields = st.fixed_dictionaries(
+    {},
+    optional={
+        "engine": values,
+        "nvml": st.dictionaries(
+            st.sampled_from(["gpus", "driver_version", "init_result", "mig_devices_per_gpu"]), values
+        ),
+        "path": values,
+        "env": values,
+        "argv": st.lists(
+            st.sampled_from(["list", "configure", "--device=all", "-c", "--", "-", "--root=/x", "é\0"]), max_size=4
+        ),
+        "host_changes": values | edits,
+        "rootfs_readonly": values,
+        "container": values,
+    },
+)
+
+
+@settings(deadline=None, max_examples=200)
+@given(fields)
+def test_a_strange_query_gets_an_answer_or_one_clear_line(strange: dict[str, Any]) -> None:
+    try:
+        answered = answer("tool", {**query(cases()["caps-compute"]), **strange})
+    except NvsimError as e:
+        assert "\n" not in str(e).strip()
+        return
+    json.dumps(answered)
+    assert answered["rc"] in (0, 1)
 
 
 part = st.sampled_from(["a", "b", "c", "..", "."])
