@@ -80,7 +80,7 @@ class Setting:
         """The first given flag of `flags`, and it as a reason."""
         for flag in flags:
             if self.args.has(flag):
-                return flag, (Because(f"option --{flag}", "it asks for files of this kind"),)
+                return flag, (Because(f"option --{flag}", f"driver capability {flag} asks for it"),)
         return None, ()
 
 
