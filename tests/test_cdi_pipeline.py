@@ -170,7 +170,10 @@ def _recorded(result: dict[str, Any], argv: list[str]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("record", cdi_vectors.rows("e2e"), ids=lambda r: r["id"])
-def test_programs_load_the_same_libraries(record: dict[str, Any]) -> None:
+def test_programs_load_the_same_libraries(record: dict[str, Any], request: pytest.FixtureRequest) -> None:
+    if record["id"] == "e2e/alpine/ubuntu2204-compute-only/all":
+        reason = "known gap: the trees hold no symbols of these driver files, so their relocation on musl is not seen to fail"
+        request.applymarker(pytest.mark.xfail(reason=reason, strict=True))
     rootfs = _injected(record).rootfs
     got = [_answers(rootfs, test) for test in record["tests"]]
     assert got == [_recorded(test["result"], test["argv"]) for test in record["tests"]]
