@@ -11,15 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import cdi_vectors
-from nvsim.inject.cdi_command import run_generate
-from nvsim.inject.cdi_generator import MODES
-from nvsim.inject.cdi_host import CdiHost, Nvml, NvmlGpu, NvmlMig
-from nvsim.inject.cdi_inject import inject_spec
-from nvsim.inject.cdi_load import dump_yaml, parse_spec
-from nvsim.inject.cdi_spec import CdiSpec, with_minimum_version
-from nvsim.inject.cdi_transform import move_path, transform_root
-from nvsim.inject.cdi_validate import spec_error
+from nvsim.inject.cdi.inject import inject_spec
+from nvsim.inject.cdi.load import dump_yaml, parse_spec
+from nvsim.inject.cdi.spec import CdiSpec, with_minimum_version
+from nvsim.inject.cdi.transform import move_path, transform_root
+from nvsim.inject.cdi.validate import spec_error
 from nvsim.inject.device_ids import is_gpu_uuid, is_mig_uuid
+from nvsim.inject.generate.command import run_generate
+from nvsim.inject.generate.generator import MODES
+from nvsim.inject.generate.host import CdiHost, Nvml, NvmlGpu, NvmlMig
 from nvsim.queries import cdi
 from nvsim.rootfs.node import Directory, File, Special
 from nvsim.rootfs.resolve import Resolved, Resolver

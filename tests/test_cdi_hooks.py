@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import cdi_vectors
-from nvsim.inject.cdi_host import CdiHost
-from nvsim.inject.hooks import ContainerState, HookResult, run_hook
-from nvsim.inject.hooks_compat import parse_version
-from nvsim.inject.hooks_device import modified_params
-from nvsim.inject.hooks_effects import random_parts, tree_changes
+from nvsim.inject.generate.host import CdiHost
+from nvsim.inject.hooks.command import ContainerState, HookResult, run_hook
+from nvsim.inject.hooks.compat import parse_version
+from nvsim.inject.hooks.device import modified_params
+from nvsim.inject.hooks.effects import random_parts, tree_changes
 from nvsim.queries import cdi
 from nvsim.rootfs.node import Directory, File, FileFacts, Node, Origin, Special, Symlink
 from nvsim.rootfs.overlay import Mount, RootFS

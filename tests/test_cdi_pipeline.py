@@ -8,11 +8,11 @@ import pytest
 from attrs import evolve
 
 import cdi_vectors
-from nvsim.inject.cdi_apply import apply_on
-from nvsim.inject.cdi_host import CdiHost
-from nvsim.inject.cdi_plan import plan_on
+from nvsim.inject.cdi.apply import apply_on
+from nvsim.inject.cdi.plan import plan_on
 from nvsim.inject.cdi_runtime import CdiSettings
-from nvsim.inject.hooks_effects import random_parts
+from nvsim.inject.generate.host import CdiHost
+from nvsim.inject.hooks.effects import random_parts
 from nvsim.inject.plan import Injected, InjectionPlan, PlannedMount
 from nvsim.loader.outcome import DlopenCall, ProcessRequest
 from nvsim.loader.process import run

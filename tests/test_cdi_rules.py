@@ -10,12 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import cdi_vectors
-from nvsim.inject.cdi_inject import apply_edits, clean_path, inject_devices
-from nvsim.inject.cdi_load import dump_json, dump_yaml, parse_spec
-from nvsim.inject.cdi_log import ToolFailure
-from nvsim.inject.cdi_names import NamePanic, parse_name
-from nvsim.inject.cdi_registry import load_registry, spec_files
-from nvsim.inject.cdi_spec import (
+from nvsim.inject.cdi.inject import apply_edits, clean_path, inject_devices
+from nvsim.inject.cdi.load import dump_json, dump_yaml, parse_spec
+from nvsim.inject.cdi.names import NamePanic, parse_name
+from nvsim.inject.cdi.registry import load_registry, spec_files
+from nvsim.inject.cdi.spec import (
     CdiDevice,
     CdiHook,
     CdiMount,
@@ -27,7 +26,8 @@ from nvsim.inject.cdi_spec import (
     spec_to_json,
     with_minimum_version,
 )
-from nvsim.inject.cdi_validate import spec_error
+from nvsim.inject.cdi.validate import spec_error
+from nvsim.inject.log import ToolFailure
 from nvsim.queries import cdi
 from nvsim.rootfs.node import File, FileFacts, Symlink
 from nvsim.rootfs.resolve import Resolver

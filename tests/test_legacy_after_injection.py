@@ -13,8 +13,8 @@ from attrs import evolve
 
 from legacyvectors import cases, load, query
 from nvsim.elf.facts import elf_from_json
-from nvsim.inject.apply import apply
-from nvsim.inject.legacy import plan_legacy
+from nvsim.inject.legacy.apply import apply
+from nvsim.inject.legacy.run import plan_legacy
 from nvsim.loader import process
 from nvsim.loader.outcome import DlopenCall, ProcessRequest
 from nvsim.queries.legacy import container_of_query, host_of_query

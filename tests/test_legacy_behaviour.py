@@ -10,10 +10,10 @@ from attrs import evolve
 from legacyvectors import cases, query
 from nvsim.errors import InputError, UnsupportedError
 from nvsim.host.profile import Driver, Gpu, HostProfile, MigDevice, Toolkit
-from nvsim.inject.apply import apply
-from nvsim.inject.legacy import plan_legacy, run_cli
-from nvsim.inject.legacy_args import CliArgs, UsageError, parse_args
-from nvsim.inject.legacy_engine import engine_named
+from nvsim.inject.legacy.apply import apply
+from nvsim.inject.legacy.args import CliArgs, UsageError, parse_args
+from nvsim.inject.legacy.engine import engine_named
+from nvsim.inject.legacy.run import plan_legacy, run_cli
 from nvsim.inject.plan import Injected, InjectionPlan
 from nvsim.queries.tool import answer
 from nvsim.rootfs.node import Directory, File, Symlink

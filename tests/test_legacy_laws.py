@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from legacyvectors import cases, load, query
 from nvsim.errors import NvsimError
 from nvsim.host.profile import HostProfile
-from nvsim.inject.apply import apply
 from nvsim.inject.host_view import host_view
-from nvsim.inject.legacy import plan_legacy
-from nvsim.inject.legacy_paths import EngineFailure, Root
-from nvsim.inject.legacy_requirements import compare_versions
+from nvsim.inject.legacy.apply import apply
+from nvsim.inject.legacy.paths import EngineFailure, Root
+from nvsim.inject.legacy.requirements import compare_versions
+from nvsim.inject.legacy.run import plan_legacy
 from nvsim.inject.plan import InjectionPlan
 from nvsim.queries.legacy import container_of_query, host_of_query
 from nvsim.queries.tool import answer

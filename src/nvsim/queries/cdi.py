@@ -12,16 +12,16 @@ from attrs import evolve
 
 from nvsim.elf.facts import ElfFacts, LdconfigFacts
 from nvsim.errors import InputError
-from nvsim.inject.cdi_command import run_generate, run_transform
-from nvsim.inject.cdi_host import CdiHost, Nvml, NvmlGpu, NvmlMig
-from nvsim.inject.cdi_inject import inject_devices
-from nvsim.inject.cdi_log import ToolFailure
-from nvsim.inject.cdi_names import NamePanic, parse_annotations, parse_name
-from nvsim.inject.cdi_registry import Registry, load_registry
-from nvsim.inject.cdi_spec import minimum_version, spec_from_json, spec_to_json
-from nvsim.inject.cdi_validate import version_error
-from nvsim.inject.hooks import DEFAULT_STATE, ContainerState, run_hook
-from nvsim.inject.hooks_effects import random_parts, tree_changes
+from nvsim.inject.cdi.inject import inject_devices
+from nvsim.inject.cdi.names import NamePanic, parse_annotations, parse_name
+from nvsim.inject.cdi.registry import Registry, load_registry
+from nvsim.inject.cdi.spec import minimum_version, spec_from_json, spec_to_json
+from nvsim.inject.cdi.validate import version_error
+from nvsim.inject.generate.command import run_generate, run_transform
+from nvsim.inject.generate.host import CdiHost, Nvml, NvmlGpu, NvmlMig
+from nvsim.inject.hooks.command import DEFAULT_STATE, ContainerState, run_hook
+from nvsim.inject.hooks.effects import random_parts, tree_changes
+from nvsim.inject.log import ToolFailure
 from nvsim.rootfs.node import Behaviour, File, FileFacts, Node, Origin, Special, Symlink
 from nvsim.rootfs.overlay import RootFS
 from nvsim.rootfs.resolve import Resolver

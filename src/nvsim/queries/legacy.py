@@ -9,8 +9,8 @@ from attrs import evolve
 
 from nvsim.errors import InputError
 from nvsim.host.profile import Driver, Gpu, HostProfile, MigDevice, Toolkit
-from nvsim.inject.apply import apply
-from nvsim.inject.legacy import ROOTFS, run_cli
+from nvsim.inject.legacy.apply import apply
+from nvsim.inject.legacy.run import ROOTFS, run_cli
 from nvsim.inject.plan import Injected
 from nvsim.rootfs.node import Directory, File, FileFacts, Origin, Special, Symlink
 from nvsim.rootfs.overlay import Mount, RootFS

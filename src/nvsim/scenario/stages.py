@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from nvsim.errors import UnsupportedError
-from nvsim.inject.apply import apply
-from nvsim.inject.legacy import plan_legacy
+from nvsim.inject.legacy.apply import apply
+from nvsim.inject.legacy.run import plan_legacy
 from nvsim.inject.plan import Injected, InjectionPlan
 from nvsim.rootfs.node import Special
 from nvsim.rootfs.overlay import RootFS

@@ -1,0 +1,326 @@
+"""Reading and writing the text of CDI specs, with the error texts of the library.
+
+The library turns YAML (of which JSON is a part) into JSON and decodes that strictly into Go structs (``pkg/cdi/spec.go`` ParseSpec,
+``sigs.k8s.io/yaml``, ``encoding/json``). Only the first YAML document counts. What a *valid* spec is says `nvsim.inject.cdi.validate`.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import struct
+from collections.abc import Mapping
+from typing import Any
+
+from nvsim.inject.cdi.spec import CdiSpec, Reasons, spec_from_json, spec_to_json
+from nvsim.inject.log import ToolFailure, go_quote
+
+# Go struct name -> JSON field -> Go type. "*" = pointer; a name from this table = nested struct.
+_STRUCTS: Mapping[str, Mapping[str, str]] = {
+    "Spec": {
+        "cdiVersion": "string",
+        "kind": "string",
+        "annotations": "map[string]string",
+        "devices": "[]specs.Device",
+        "containerEdits": "specs.ContainerEdits",
+    },
+    "Device": {"name": "string", "annotations": "map[string]string", "containerEdits": "specs.ContainerEdits"},
+    "ContainerEdits": {
+        "env": "[]string",
+        "deviceNodes": "[]*specs.DeviceNode",
+        "netDevices": "[]*specs.LinuxNetDevice",
+        "hooks": "[]*specs.Hook",
+        "mounts": "[]*specs.Mount",
+        "intelRdt": "*specs.IntelRdt",
+        "additionalGids": "[]uint32",
+    },
+    "DeviceNode": {
+        "path": "string",
+        "hostPath": "string",
+        "type": "string",
+        "major": "int64",
+        "minor": "int64",
+        "fileMode": "*fs.FileMode",
+        "permissions": "string",
+        "uid": "*uint32",
+        "gid": "*uint32",
+    },
+    "Mount": {"hostPath": "string", "containerPath": "string", "options": "[]string", "type": "string"},
+    "Hook": {"hookName": "string", "path": "string", "args": "[]string", "env": "[]string", "timeout": "*int"},
+    "IntelRdt": {
+        "closID": "string",
+        "l3CacheSchema": "string",
+        "memBwSchema": "string",
+        "schemata": "[]string",
+        "enableMonitoring": "bool",
+    },
+    "LinuxNetDevice": {"hostInterfaceName": "string", "name": "string"},
+}
+_RANGES = {"int64": (-(2**63), 2**63 - 1), "int": (-(2**63), 2**63 - 1), "uint32": (0, 2**32 - 1)}
+_RANGES["fs.FileMode"] = _RANGES["uint32"]
+
+
+def parse_spec(text: str, because: Reasons = ()) -> CdiSpec | None:
+    """The spec in `text`, or None for an empty or null document. Raises `ToolFailure` with the library's text."""
+    try:
+        plain = _to_plain(text)
+    except ToolFailure as e:
+        raise e.within("failed to unmarshal CDI Spec: error converting YAML to JSON") from None
+    if plain is None:
+        return None
+    try:
+        data = _Decoder().decode(plain)
+    except ToolFailure as e:
+        raise e.within("failed to unmarshal CDI Spec: error unmarshaling JSON: while decoding JSON") from None
+    return spec_from_json(data, because)
+
+
+def dump_json(spec: CdiSpec) -> str:
+    """The text that the library writes to a ``.json`` file."""
+    text = json.dumps(spec_to_json(spec), ensure_ascii=False, separators=(",", ":"))
+    for char in "<>&\u2028\u2029":  # encoding/json escapes these
+        text = text.replace(char, f"\\u{ord(char):04x}")
+    return text
+
+
+def dump_yaml(spec: CdiSpec) -> str:
+    """The text that the library writes to a ``.yaml`` file."""
+    data = spec_to_json(spec)
+    if not data["containerEdits"]:
+        del data["containerEdits"]
+    lines = ["---"]
+    _yaml_mapping(data, 0, lines)
+    return "\n".join(lines) + "\n"
+
+
+def _yaml_mapping(data: Mapping[str, Any], indent: int, lines: list[str]) -> None:
+    pad = " " * indent
+    for key, value in data.items():
+        if isinstance(value, dict) and value:
+            lines.append(f"{pad}{_yaml_scalar(key)}:")
+            _yaml_mapping(value, indent + 4, lines)
+        elif isinstance(value, list) and value:
+            lines.append(f"{pad}{_yaml_scalar(key)}:")
+            for item in value:
+                _yaml_item(item, indent + 4, lines)
+        else:
+            lines.append(f"{pad}{_yaml_scalar(key)}: {_yaml_scalar(value)}")
+
+
+def _yaml_item(item: Any, indent: int, lines: list[str]) -> None:
+    pad = " " * indent
+    if isinstance(item, dict) and item:
+        inner: list[str] = []
+        _yaml_mapping(item, indent + 2, inner)
+        lines.append(f"{pad}- {inner[0][indent + 2 :]}")
+        lines.extend(inner[1:])
+    else:
+        lines.append(f"{pad}- {_yaml_scalar(item)}")
+
+
+_YAML_WORDS = re.compile(r"(?i:|~|null|true|false|yes|no|on|off|y|n|\.nan|[-+]?\.inf|<<|=)\Z")
+_YAML_NUMBERS = re.compile(
+    r"[-+]?(0b[01_]+|0o?[0-7_]+|0x[0-9a-fA-F_]+|[0-9][0-9_]*|[-+]?(\.[0-9]+|[0-9][0-9_]*(\.[0-9_]*)?)([eE][-+]?[0-9]+)?)\Z"
+)
+_YAML_BASE60 = re.compile(r"[-+]?[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?\Z")
+_YAML_DATE = re.compile(r"\d{4}-\d\d?-\d\d?([Tt ].*)?\Z")
+
+
+def _yaml_scalar(value: Any) -> str:
+    """A scalar as Go's yaml.v3 writes it: plain where that reads back as the same value, else double quoted (single where it can)."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, list | dict):
+        return "[]" if isinstance(value, list) else "{}"
+    text = str(value)
+    if any(p.match(text) for p in (_YAML_WORDS, _YAML_NUMBERS, _YAML_BASE60, _YAML_DATE)):
+        return _double_quoted(text)
+    if not text.isprintable():
+        return _double_quoted(text)
+    special = text[0] in "-?:,[]{}#&*!|>'\"%@` " and not (text[0] in "-?:" and len(text) > 1 and text[1] != " ")
+    if special or text[-1] in " :" or ": " in text or " #" in text:
+        return "'" + text.replace("'", "''") + "'"
+    return text
+
+
+_YAML_ESCAPES = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r"}
+
+
+def _double_quoted(text: str) -> str:
+    out = []
+    for c in text:
+        code = ord(c)
+        if c in _YAML_ESCAPES:
+            out.append(_YAML_ESCAPES[c])
+        elif c.isprintable():
+            out.append(c)
+        else:
+            out.append(f"\\x{code:02X}" if code < 0x100 else f"\\u{code:04X}" if code < 0x10000 else f"\\U{code:08X}")
+    return f'"{"".join(out)}"'
+
+
+class _Decoder:
+    """Decodes a plain value into the structs above as ``encoding/json`` with DisallowUnknownFields does.
+
+    Every error but the first is forgotten, and decoding goes on after it; keys are visited in sorted order, because the YAML
+    step has written the JSON.
+    """
+
+    def __init__(self) -> None:
+        self.error: str | None = None
+        self.fields: list[str] = []
+        self.struct = ""
+
+    def decode(self, value: Any) -> dict[str, Any]:
+        out: dict[str, Any] = self._value(value, "specs.Spec", {})
+        if self.error is not None:
+            raise ToolFailure(f"json: {self.error}")
+        return out
+
+    def _fail(self, text: str) -> None:
+        if self.error is None:
+            self.error = text
+
+    def _mismatch(self, what: str, go_type: str) -> None:
+        where = "value"
+        if self.struct:
+            where = f"struct field {self.struct}.{'.'.join(self.fields)}"
+        self._fail(f"cannot unmarshal {what} into Go {where} of type {go_type}")
+
+    def _value(self, value: Any, go_type: str, zero: Any) -> Any:
+        base = go_type.lstrip("*")
+        if value is None:
+            return zero
+        if base.startswith("[]"):
+            return self._list(value, base)
+        if base.startswith("map["):
+            return self._map(value, base)
+        struct = base.removeprefix("specs.")
+        if struct in _STRUCTS:
+            return self._struct(value, struct, base)
+        return self._scalar(value, base, zero)
+
+    def _list(self, value: Any, go_type: str) -> Any:
+        if not isinstance(value, list):
+            self._mismatch(_json_kind(value), go_type)
+            return None
+        element = go_type[2:]
+        zero = {} if element.startswith("specs.") else None if element.startswith("*") else _zero(element)
+        items = (self._value(item, element, zero) for item in value)
+        return [item for item in items if item is not None]
+
+    def _map(self, value: Any, go_type: str) -> Any:
+        if not isinstance(value, dict):
+            self._mismatch(_json_kind(value), go_type)
+            return None
+        return {k: self._value(value[k], go_type.rpartition("]")[2], "") for k in sorted(value)}
+
+    def _struct(self, value: Any, struct: str, go_type: str) -> Any:
+        if not isinstance(value, dict):
+            self._mismatch(_json_kind(value), go_type)
+            return None
+        out: dict[str, Any] = {}
+        outer = (self.struct, list(self.fields))
+        for key in sorted(value):
+            name = field_name(_STRUCTS[struct], key)
+            if name is None:
+                self._fail(f"unknown field {go_quote(key)}")
+                continue
+            self.struct, self.fields = struct, [*outer[1], name]
+            out[name] = self._value(value[key], _STRUCTS[struct][name], out.get(name))
+            self.struct, self.fields = outer[0], list(outer[1])
+        return out
+
+    def _scalar(self, value: Any, go_type: str, zero: Any) -> Any:
+        if go_type == "string":
+            if isinstance(value, str):
+                return value
+        elif go_type == "bool":
+            if isinstance(value, bool):
+                return value
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            low, high = _RANGES[go_type]
+            if isinstance(value, int) and low <= value <= high:
+                return value
+            self._mismatch(f"number {json.dumps(value)}", go_type)
+            return zero
+        self._mismatch(_json_kind(value), go_type)
+        return zero
+
+
+def field_name(fields: Mapping[str, str], key: str) -> str | None:
+    """The field that Go's JSON decoder takes for `key`: the same name, else the first that is equal when case is ignored."""
+    if key in fields:
+        return key
+    folded = key.casefold()
+    return next((name for name in fields if name.casefold() == folded), None)
+
+
+def _zero(go_type: str) -> Any:
+    return {"string": "", "bool": False}.get(go_type, 0)
+
+
+def _json_kind(value: Any) -> str:
+    if isinstance(value, bool):
+        return "bool"
+    if isinstance(value, int | float):
+        return "number"
+    if isinstance(value, str):
+        return "string"
+    return "array" if isinstance(value, list) else "object"
+
+
+def _to_plain(text: str) -> Any:
+    """The first document of `text` as dicts, lists and scalars, numbers and booleans turned to text where a string is wanted."""
+    from nvsim.inject.cdi.yaml import first_document
+
+    return _coerce(first_document(text), "specs.Spec")
+
+
+def _coerce(value: Any, go_type: str | None) -> Any:
+    base = (go_type or "").lstrip("*")
+    if isinstance(value, dict):
+        fields = _STRUCTS.get(base.removeprefix("specs."))
+        out = {}
+        for key, item in value.items():
+            inner = None
+            if fields is not None:
+                name = field_name(fields, key)
+                inner = None if name is None else fields[name]
+            elif base.startswith("map["):
+                inner = base.rpartition("]")[2]
+            out[key] = _coerce(item, inner)
+        return out
+    if isinstance(value, list):
+        element = base[2:] if base.startswith("[]") else None
+        return [_coerce(item, element) for item in value]
+    if base == "string":
+        if isinstance(value, bool):
+            return "true" if value else "false"
+        if isinstance(value, int | float):
+            return format_number(value)
+    return value
+
+
+def format_number(value: int | float) -> str:
+    """A YAML number that stands where a string is wanted: Go's FormatInt, or FormatFloat(f, 'g', -1, 32)."""
+    if isinstance(value, int):
+        return str(value)
+    if not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "+Inf" if value > 0 else "-Inf"
+
+    single = struct.unpack("f", struct.pack("f", max(min(value, 3.4e38), -3.4e38)))[0]
+    shortest = next(t for t in (f"{single:.{p}g}" for p in range(1, 18)) if _same_single(float(t), single))
+    mantissa, e, exponent = shortest.partition("e")
+    if e:
+        return f"{mantissa}e{exponent[0]}{exponent[1:].zfill(2)}"
+    return mantissa
+
+
+def _same_single(a: float, b: float) -> bool:
+    return struct.pack("f", a) == struct.pack("f", b)

@@ -1,0 +1,131 @@
+"""CDI device names: ``VENDOR/CLASS=NAME`` (CDI library, ``pkg/parser/parser.go`` and ``pkg/cdi/annotations.go``).
+
+The functions return the library's error text, or None when the name is valid.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from attrs import frozen
+
+from nvsim.inject.log import ToolFailure, go_quote
+
+ANNOTATION_PREFIX = "cdi.k8s.io/"
+_LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
+_ALPHANUMERIC = _LETTERS | frozenset("0123456789")
+_INNER = _ALPHANUMERIC | frozenset("_-.")
+
+
+class NamePanic(Exception):  # noqa: N818 - a predicted crash of the real program
+    """The Go library panics on this name; the argument is the runtime's text."""
+
+
+@frozen(slots=True)
+class DeviceName:
+    """A qualified device name in its parts, or (with `error`) an unqualified one, whose `name` is the whole text."""
+
+    vendor: str
+    cls: str
+    name: str
+    error: str | None = None
+
+    @property
+    def kind(self) -> str:
+        return f"{self.vendor}/{self.cls}"
+
+
+def parse_name(device: str) -> DeviceName:
+    """The parts of `device`, or why it is not a qualified name. Raises `NamePanic` where the library crashes."""
+    vendor, cls, name = _split(device)
+    error = None
+    for part, what in ((vendor, "vendor"), (cls, "class"), (name, "device name")):
+        if not part:
+            error = f"unqualified device {go_quote(device)}, missing {what}"
+            break
+    if error is None:
+        error = vendor_error(vendor) or class_error(cls) or device_name_error(name)
+        if error is not None:
+            error = f"invalid device {go_quote(device)}: {error}"
+    if error is not None:
+        return DeviceName("", "", device, error)
+    return DeviceName(vendor, cls, name)
+
+
+def is_qualified(device: str) -> bool:
+    """Whether `device` is a valid fully-qualified CDI device name."""
+    return parse_name(device).error is None
+
+
+def _split(device: str) -> tuple[str, str, str]:
+    if not device or device.startswith("/"):
+        return "", "", device
+    kind, found, name = device.partition("=")
+    if not found or not kind or not name:
+        return "", "", device
+    vendor, cls = parse_kind(kind)
+    return (vendor, cls, name) if vendor else ("", "", device)
+
+
+def parse_kind(kind: str) -> tuple[str, str]:
+    """The vendor and class of a kind; the vendor is "" when there is no such pair."""
+    vendor, _, cls = kind.partition("/")
+    return (vendor, cls) if vendor and cls else ("", kind)
+
+
+def vendor_error(vendor: str) -> str | None:
+    """Why `vendor` is no valid vendor name."""
+    return _prefixed("invalid vendor. ", _word_error(vendor))
+
+
+def class_error(cls: str) -> str | None:
+    """Why `cls` is no valid class name."""
+    return _prefixed("invalid class. ", _word_error(cls))
+
+
+def _prefixed(prefix: str, error: str | None) -> str | None:
+    return None if error is None else prefix + error
+
+
+def _word_error(name: str) -> str | None:
+    if not name:
+        return "empty name"
+    if name[0] not in _LETTERS:
+        return f"{go_quote(name)}, should start with letter"
+    if len(name.encode("utf-8", "surrogateescape")) == 1:
+        raise NamePanic("runtime error: slice bounds out of range [1:0]")
+    for c in name[1:-1]:
+        if c not in _INNER:
+            return f"invalid character '{c}' in name {go_quote(name)}"
+    if name[-1] not in _ALPHANUMERIC:
+        return f"{go_quote(name)}, should end with a letter or digit"
+    return None
+
+
+def device_name_error(name: str) -> str | None:
+    """Why `name` is no valid device name."""
+    if not name:
+        return "invalid (empty) device name"
+    if name[0] not in _ALPHANUMERIC:
+        return f"invalid class {go_quote(name)}, should start with a letter or digit"
+    for c in name[1:-1]:
+        if c not in _INNER and c != ":":
+            return f"invalid character '{c}' in device name {go_quote(name)}"
+    if name[-1] not in _ALPHANUMERIC:
+        return f"invalid name {go_quote(name)}, should end with a letter or digit"
+    return None
+
+
+def parse_annotations(annotations: Mapping[str, str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The CDI annotation keys and the devices that they request, in key order. Raises `ToolFailure`."""
+    keys = []
+    devices: list[str] = []
+    for key, value in annotations.items():
+        if not key.startswith(ANNOTATION_PREFIX):
+            continue
+        for device in value.split(","):
+            if not is_qualified(device):
+                raise ToolFailure(f"invalid CDI device name {go_quote(device)}")
+            devices.append(device)
+        keys.append(key)
+    return tuple(keys), tuple(devices)

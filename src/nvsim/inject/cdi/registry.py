@@ -1,0 +1,143 @@
+"""The CDI registry: spec files in directories of rising priority (CDI library, ``pkg/cdi/cache.go``, ``spec-dirs.go``)."""
+
+from __future__ import annotations
+
+import json
+import posixpath
+from collections.abc import Iterable, Mapping
+
+from attrs import frozen
+
+from nvsim.inject.cdi.load import parse_spec
+from nvsim.inject.cdi.names import parse_kind
+from nvsim.inject.cdi.spec import CdiDevice, CdiSpec, Edits
+from nvsim.inject.cdi.validate import spec_error
+from nvsim.inject.log import ToolFailure, go_quote
+from nvsim.rootfs.node import Directory, File
+from nvsim.rootfs.resolve import Resolved, Resolver
+from nvsim.rootfs.tree import Tree, join
+from nvsim.toolkit.request import Because
+
+DEFAULT_DIRS = ("/etc/cdi", "/var/run/cdi")
+
+
+@frozen(slots=True)
+class LoadedSpec:
+    """A valid spec, the file it comes from, and the index of its directory."""
+
+    spec: CdiSpec
+    path: str
+    priority: int
+
+    @property
+    def vendor(self) -> str:
+        return parse_kind(self.spec.kind)[0]
+
+    @property
+    def cls(self) -> str:
+        return parse_kind(self.spec.kind)[1]
+
+
+@frozen(slots=True)
+class Registry:
+    """What the library knows after a refresh. `devices` maps qualified names to their spec and device; `errors` are per file."""
+
+    specs: tuple[LoadedSpec, ...]
+    devices: Mapping[str, tuple[LoadedSpec, CdiDevice]]
+    errors: Mapping[str, tuple[str, ...]]
+
+    @property
+    def vendors(self) -> tuple[str, ...]:
+        return tuple(sorted({s.vendor for s in self.specs}))
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return tuple(sorted({s.cls for s in self.specs}))
+
+    def edits_for(self, devices: Iterable[str]) -> tuple[Edits, tuple[str, ...]]:
+        """The concatenated edits of `devices`, a spec's common ones at its first device; and the names that are not known."""
+        edits = Edits()
+        unresolved = []
+        seen: set[str] = set()
+        for name in devices:
+            found = self.devices.get(name)
+            if found is None:
+                unresolved.append(name)
+                continue
+            loaded, device = found
+            if loaded.path not in seen:
+                seen.add(loaded.path)
+                edits += loaded.spec.edits
+            edits += device.edits
+        return edits, tuple(unresolved)
+
+
+def load_registry(files: Mapping[str, str], dirs: Iterable[str]) -> Registry:
+    """The registry of the spec files (path -> text) that lie directly in `dirs`, a later directory having priority.
+
+    A file that cannot be loaded is recorded in `errors` and ignored. Two files of one directory that define one device lose it,
+    even where a directory of higher priority defines it too.
+    """
+    specs: list[LoadedSpec] = []
+    devices: dict[str, tuple[LoadedSpec, CdiDevice]] = {}
+    conflicts: set[str] = set()
+    errors: dict[str, list[str]] = {}
+    for priority, directory in enumerate(dirs):
+        clean = posixpath.normpath(directory)
+        for path in sorted(p for p in files if posixpath.dirname(p) == clean and p.endswith((".json", ".yaml"))):
+            try:
+                loaded = LoadedSpec(_read(path, files[path]), path, priority)
+            except ToolFailure as e:
+                errors.setdefault(path, []).append(f"failed to load CDI Spec {e.text}")
+                continue
+            specs.append(loaded)
+            for device in loaded.spec.devices:
+                name = f"{loaded.spec.kind}={device.name}"
+                other = devices.get(name)
+                if other is not None and priority == other[0].priority:
+                    text = f"conflicting device {go_quote(name)} (specs {go_quote(path)}, {go_quote(other[0].path)})"
+                    errors.setdefault(path, []).append(text)
+                    errors.setdefault(other[0].path, []).append(text)
+                    conflicts.add(name)
+                    continue
+                devices[name] = (loaded, device)
+    for name in conflicts:
+        del devices[name]
+    return Registry(tuple(specs), devices, {p: tuple(e) for p, e in errors.items()})
+
+
+def _read(path: str, text: str) -> CdiSpec:
+    because = (Because(f"CDI spec {path}", f"the CDI spec {path} says so"),)
+    try:
+        spec = parse_spec(text, because)
+    except ToolFailure as e:
+        raise e.within(f"failed to parse CDI Spec {go_quote(path)}") from None
+    if spec is None:
+        raise ToolFailure(f"failed to parse CDI Spec {go_quote(path)}, no Spec data")
+    error = spec_error(spec)
+    if error:
+        raise ToolFailure(f"invalid CDI Spec: {error}")
+    return spec
+
+
+def spec_files(tree: Tree, dirs: Iterable[str]) -> dict[str, str]:
+    """The text of every spec file of the CDI directories of a host. A directory that is itself a symlink is not entered."""
+    resolver = Resolver(tree)
+    out = {}
+    for directory in dirs:
+        clean = posixpath.normpath(directory)
+        at = resolver.resolve(clean, follow=False)
+        if not isinstance(at, Resolved) or not isinstance(at.node, Directory):
+            continue
+        for name in tree.names(at.path):
+            found = resolver.resolve(join(at.path, name))
+            if isinstance(found, Resolved) and isinstance(found.node, File) and name.endswith((".json", ".yaml")):
+                out[join(clean, name)] = _text(found.node)
+    return out
+
+
+def _text(file: File) -> str:
+    facts = file.facts
+    if facts.text is not None:
+        return facts.text
+    return "" if facts.json is None else json.dumps(facts.json)

@@ -1,0 +1,202 @@
+"""YAML documents as Go's yaml.v2 reads them into untyped values, with its error texts.
+
+PyYAML (a port of the same libyaml grammar) does the parsing; here stand the resolution of plain scalars, the strict handling of
+duplicate keys and the wording of syntax errors.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+from nvsim.inject.log import ToolFailure, go_quote
+
+if TYPE_CHECKING:
+    from yaml.nodes import Node
+
+_TRUE = frozenset(("y", "Y", "yes", "Yes", "YES", "true", "True", "TRUE", "on", "On", "ON"))
+_FALSE = frozenset(("n", "N", "no", "No", "NO", "false", "False", "FALSE", "off", "Off", "OFF"))
+_NULL = frozenset(("", "~", "null", "Null", "NULL"))
+_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?\Z")
+_SPECIAL_FLOATS = {".nan": "nan", ".inf": "inf", "+.inf": "inf", "-.inf": "-inf"}
+_MAX_DEPTH = 500
+
+
+def first_document(text: str) -> Any:
+    """The first document of `text` as dicts (text keys), lists and scalars; None when there is none. Raises `ToolFailure`."""
+    fast = _as_json(text)
+    if fast is not _NOT_JSON:
+        return fast
+    node = _compose(text)
+    if node is None:
+        return None
+    duplicates: list[str] = []
+    value = _construct(node, duplicates, 0)
+    if duplicates:
+        raise ToolFailure("yaml: unmarshal errors:\n" + "\n".join(f"  {d}" for d in duplicates))
+    return value
+
+
+_NOT_JSON = object()
+
+
+class _DuplicateKeyError(ValueError):
+    pass
+
+
+def _as_json(text: str) -> Any:
+    """`text` as JSON where that reads the same as YAML; else `_NOT_JSON`."""
+    if not text.lstrip(" \n").startswith("{"):
+        return _NOT_JSON
+    try:
+        return json.loads(text, object_pairs_hook=_unique)
+    except (ValueError, RecursionError):
+        return _NOT_JSON
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    out = dict(pairs)
+    if len(out) != len(pairs):
+        raise _DuplicateKeyError
+    return out
+
+
+def _compose(text: str) -> Node | None:
+    import yaml
+
+    try:
+        return next(iter(yaml.compose_all(text, Loader=yaml.SafeLoader)), None)
+    except yaml.MarkedYAMLError as e:
+        raise ToolFailure(_syntax_error(e, text)) from None
+    except yaml.reader.ReaderError:
+        raise ToolFailure("yaml: control characters are not allowed") from None
+    except RecursionError:
+        raise ToolFailure("yaml: exceeded max depth of 10000") from None
+
+
+def _syntax_error(error: Any, text: str) -> str:
+    """The text of yaml.v2 for a scanner, parser or composer error of PyYAML."""
+    problem = str(error.problem or "")
+    message = next((go for py, go in _PROBLEMS if problem.startswith(py)), problem)
+    mark = error.problem_mark
+    line = 0
+    if mark is not None:
+        line = mark.line
+        if mark.index >= len(text) and mark.column != 0:
+            line += 1  # libyaml starts a new line at the end of the stream
+    if line == 0 and error.context_mark is not None:
+        line = error.context_mark.line
+    elif line and type(error).__name__ == "ScannerError":
+        line += 1
+    where = f"line {line}: " if line else ""
+    return f"yaml: {where}{message}"
+
+
+# what PyYAML says -> what libyaml (and its Go port) says; the first prefix that matches counts
+_PROBLEMS = (
+    ("expected the node content", "did not find expected node content"),
+    ("expected ',' or '}'", "did not find expected ',' or '}'"),
+    ("expected ',' or ']'", "did not find expected ',' or ']'"),
+    ("expected <block end>, but found '-'", "did not find expected '-' indicator"),
+    ("expected <block end>", "did not find expected key"),
+    ("expected '<document start>'", "did not find expected <document start>"),
+    ("mapping values are not allowed here", "mapping values are not allowed in this context"),
+    ("could not find expected ':'", "could not find expected ':'"),
+    ("sequence entries are not allowed here", "block sequence entries are not allowed in this context"),
+    ("mapping keys are not allowed here", "mapping keys are not allowed in this context"),
+    ("found unexpected end of stream", "found unexpected end of stream"),
+    ("found character '\\t'", "found character that cannot start any token"),
+    ("found character", "found character that cannot start any token"),
+    ("found unknown escape character", "found unknown escape character"),
+    ("found undefined alias", "unknown anchor referenced"),
+    ("expected alphabetic or numeric character", "did not find expected alphabetic or numeric character"),
+)
+
+
+def _construct(node: Node, duplicates: list[str], depth: int) -> Any:
+    from yaml.nodes import MappingNode, ScalarNode, SequenceNode
+
+    if depth > _MAX_DEPTH:
+        raise ToolFailure("yaml: exceeded max depth of 10000")
+    if isinstance(node, ScalarNode):
+        return _scalar(node)
+    if isinstance(node, SequenceNode):
+        return [_construct(item, duplicates, depth + 1) for item in node.value]
+    assert isinstance(node, MappingNode)
+    out: dict[str, Any] = {}
+    merged: dict[str, Any] = {}
+    for key_node, value_node in node.value:
+        if isinstance(key_node, ScalarNode) and key_node.value == "<<" and key_node.style is None:
+            below = _construct(value_node, duplicates, depth + 1)
+            for source in below if isinstance(below, list) else [below]:
+                if not isinstance(source, dict):
+                    raise ToolFailure("yaml: map merge requires map or sequence of maps as the value")
+                for k, v in source.items():
+                    merged.setdefault(k, v)
+            continue
+        key = _construct(key_node, duplicates, depth + 1)
+        value = _construct(value_node, duplicates, depth + 1)
+        name = _key_text(key)
+        if name in out:
+            shown = go_quote(key) if isinstance(key, str) else name
+            duplicates.append(f"line {key_node.start_mark.line + 1}: key {shown} already set in map")
+        else:
+            out[name] = value
+    return {**{k: v for k, v in merged.items() if k not in out}, **out}
+
+
+def _key_text(key: Any) -> str:
+    from nvsim.inject.cdi.load import format_number
+
+    if isinstance(key, str):
+        return key
+    if isinstance(key, bool):
+        return "true" if key else "false"
+    if isinstance(key, int | float):
+        return format_number(key)
+    kind = "%!s(<nil>)"
+    if key is not None:
+        kind = "[]interface {}" if isinstance(key, list) else "map[interface {}]interface {}"
+    raise ToolFailure(f"unsupported map key of type: {kind}")
+
+
+def _scalar(node: Any) -> Any:
+    """The value of a scalar: yaml.v2's resolve.go."""
+    text: str = node.value
+    if node.style is not None:
+        return text
+    if text in _NULL:
+        return None
+    if text in _TRUE:
+        return True
+    if text in _FALSE:
+        return False
+    if text.lower() in _SPECIAL_FLOATS and (text[-3:].islower() or text[-3:].isupper() or text[-3:].istitle()):
+        return float(_SPECIAL_FLOATS[text.lower()])
+    if text[0] not in "+-.0123456789":
+        return text
+    plain = text.replace("_", "")
+    number = _integer(plain)
+    if number is not None:
+        return number
+    return float(plain) if _FLOAT.match(plain) else text
+
+
+def _integer(text: str) -> int | None:
+    """An integer in Go's ``strconv.ParseInt(text, 0, 64)`` notation, or with the YAML 1.1 prefix 0b."""
+    sign = -1 if text.startswith("-") else 1
+    digits = text[1:] if text[:1] in "+-" else text
+    value: int | None
+    try:
+        if digits[:2].lower() in ("0x", "0b", "0o"):
+            value = int(digits, 0)
+        elif len(digits) > 1 and digits.startswith("0"):
+            value = int(digits, 8)
+        else:
+            value = int(digits) if digits.isascii() and digits.isdigit() else None
+    except ValueError:
+        return None
+    if value is None or not -(2**63) <= sign * value < 2**64:
+        return None
+    return sign * value

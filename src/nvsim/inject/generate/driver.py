@@ -1,0 +1,103 @@
+"""The driver of a host as the toolkit knows it: roots, version, library directories (toolkit: ``internal/lookup/root``)."""
+
+from __future__ import annotations
+
+import posixpath
+
+from attrs import define
+
+from nvsim.inject.generate import lookup
+from nvsim.inject.generate.host import CdiHost
+from nvsim.inject.generate.lookup import Locator, join_path
+from nvsim.inject.log import ToolFailure, ToolLog, go_quote
+
+
+@define(slots=True)
+class Driver:
+    """Roots and search paths of a driver installation; version and library directories are found out when first asked for.
+
+    `known_version` is what NVML said, "" when it did not.
+    """
+
+    host: CdiHost
+    log: ToolLog
+    root: str
+    dev_root: str
+    library_paths: tuple[str, ...] = ()
+    config_paths: tuple[str, ...] = ()
+    known_version: str = ""
+    _library_dirs: tuple[str, ...] = ()
+    _libraries: Locator | None = None
+
+    def version(self) -> str:
+        """The driver version; where NVML did not tell, the suffix of libcuda or libnvidia-ml. Raises `ToolFailure`."""
+        if not self.known_version:
+            self._find_out()
+        return self.known_version
+
+    def library_dirs(self) -> tuple[str, ...]:
+        """The directories that hold libraries with the version in their name, the root cut off. Raises `ToolFailure`."""
+        if not self._library_dirs:
+            self._find_out()
+        return self._library_dirs
+
+    def _find_out(self) -> None:
+        version = self._inferred_version()
+        if self.known_version and self.known_version != version:
+            raise ToolFailure(f"unexpected version detected: {self.known_version} != {version}")
+        try:
+            found = self.libraries()(f"lib*.so.{version}")
+        except ToolFailure as e:
+            raise e.within("failed to locate versioned driver libraries") from None
+        self._library_dirs = tuple(self.relative(d) for d in dict.fromkeys(map(posixpath.dirname, found)))
+        self.known_version = version
+
+    def _inferred_version(self) -> str:
+        errors = []
+        for stem in ("libcuda.so.", "libnvidia-ml.so."):
+            try:
+                found = self.libraries()(stem + (self.known_version or "*.*"))
+            except ToolFailure as e:
+                errors.append(f"failed to locate {go_quote(stem)}: {e.text}")
+                continue
+            version = posixpath.basename(found[0]).removeprefix(stem)
+            if version:
+                return version
+            errors.append(f"failed to extract version from path {found[0]}")
+        raise ToolFailure("\n".join(errors))
+
+    def relative(self, path: str) -> str:
+        """`path` with the driver root cut off as text, as it was given."""
+        if self.root in ("", "/") or not path.startswith("/"):
+            return path
+        return path.removeprefix(self.root)
+
+    def libraries(self) -> Locator:
+        """The library locator of this driver."""
+        if self._libraries is None:
+            self._libraries = lookup.libraries(self.host.resolver, self.log, self.root, self.library_paths)
+        return self._libraries
+
+    def driver_libraries(self, *subdirs: str) -> Locator:
+        """An optional locator over the library directories and these subdirectories of them."""
+        try:
+            dirs = self.library_dirs()
+        except ToolFailure as e:
+            raise e.within("failed to get libcuda.so parent directory") from None
+        search = [*dirs, *(join_path(d, sub) for sub in subdirs for d in dirs)]
+        return lookup.optional(lookup.symlinks(self.host.resolver, self.root, search))
+
+    def files(self) -> Locator:
+        """Files below the driver root."""
+        return lookup.files(self.host.resolver, self.root)
+
+    def configs(self) -> Locator:
+        """Configuration files: the given search paths of the host root, else /etc and $XDG_DATA_DIRS below the driver root."""
+        if self.config_paths:
+            return lookup.files(self.host.resolver, "/", self.config_paths)
+        shared = self.host.env.get("XDG_DATA_DIRS") or "/usr/local/share:/usr/share"
+        return lookup.files(self.host.resolver, self.root, ("/etc", shared))
+
+    def executables(self) -> Locator:
+        """Programs on the generating process's PATH, below the driver root first."""
+        return lookup.executables(self.host.resolver, self.host.path_env, self.root)

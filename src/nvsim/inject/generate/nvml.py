@@ -1,0 +1,126 @@
+"""CDI devices and common edits of a host with NVML (toolkit: ``pkg/nvcdi/lib-nvml.go``, ``full-gpu-nvml.go``, ``mig-device-nvml.go``)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from nvsim.inject.cdi.spec import CdiDevice, Edits
+from nvsim.inject.device_ids import is_gpu_index, is_mig_index, is_uuid
+from nvsim.inject.generate.devices import control_nodes, folder_permissions, full_gpu, mig_device
+from nvsim.inject.generate.discover import Discoverer, hook, merge
+from nvsim.inject.generate.generator import Generator
+from nvsim.inject.generate.graphics import graphics_files
+from nvsim.inject.generate.host import Nvml, NvmlGpu, NvmlMig, nvml_text
+from nvsim.inject.generate.libraries import driver_files
+from nvsim.inject.log import ToolFailure, go_quote
+
+COHERENT = "gpu.nvidia.com/coherent"
+Chosen = tuple[int, NvmlGpu, NvmlMig | None]
+
+
+def nvml_devices(generator: Generator, ids: Sequence[str]) -> list[CdiDevice]:
+    """The device specs for these ids, one for each name. Raises `ToolFailure`."""
+    try:
+        chosen = _chosen(generator.nvml(), ids)
+    except ToolFailure as e:
+        raise e.within("failed to construct device spec generators") from None
+    if chosen is None:
+        return [CdiDevice("none", Edits(env=("NVCT_EMPTY_DEVICE=",)))]
+    out: list[CdiDevice] = []
+    for index, gpu, mig in chosen:
+        out += gpu_devices(generator, index, gpu) if mig is None else _mig_devices(generator, index, gpu, mig)
+    return out
+
+
+def _chosen(nvml: Nvml, ids: Sequence[str]) -> list[Chosen] | None:
+    """The GPUs and MIG devices that the ids mean; None for ``none``. The first of ``all`` and ``none`` decides alone."""
+    for ident in ids:
+        if ident == "none":
+            return None
+        if ident == "all":
+            every = [(i, g) for i, g in enumerate(nvml.gpus) if g in nvml.visited()]
+            full: list[Chosen] = [(i, g, None) for i, g in every if not g.mig_enabled]
+            return full + [(i, g, m) for i, g in every for m in g.mig]
+    uuids = [_uuid(nvml, ident) for ident in ids]
+    return [_by_uuid(nvml, uuid) for uuid in uuids]
+
+
+def _uuid(nvml: Nvml, ident: str) -> str:
+    if is_uuid(ident):
+        return ident
+    if is_gpu_index(ident):
+        if int(ident) >= len(nvml.gpus):
+            raise ToolFailure(f"failed to get device handle from index: {nvml_text(2)}")
+        return nvml.gpus[int(ident)].uuid
+    if is_mig_index(ident):
+        gpu, _, mig = ident.partition(":")
+        if int(gpu) >= len(nvml.gpus):
+            raise ToolFailure(f"failed to get parent device handle: {nvml_text(2)}")
+        found = next((m for m in nvml.gpus[int(gpu)].mig if m.index == int(mig)), None)
+        if found is None:
+            raise ToolFailure(f"failed to get MIG handle by index: {nvml_text(6)}")
+        return found.uuid
+    raise ToolFailure(f"identifier is not a valid UUID or index: {go_quote(ident)}")
+
+
+def _by_uuid(nvml: Nvml, uuid: str) -> Chosen:
+    for i, gpu in enumerate(nvml.gpus):
+        if gpu.uuid == uuid:
+            return i, gpu, None
+        for mig in gpu.mig:
+            if uuid in (mig.uuid, f"MIG-{gpu.uuid}/{mig.gi}/{mig.ci}"):
+                return i, gpu, mig
+    raise ToolFailure(f"failed to get device handle from UUID: {nvml_text(6)}")
+
+
+def gpu_devices(generator: Generator, index: int, gpu: NvmlGpu, *more: Discoverer) -> list[CdiDevice]:
+    """The specs of a full GPU, one for each name, with what `more` finds added. Raises `ToolFailure`."""
+    try:
+        nodes = full_gpu(generator.driver, generator.hooks, gpu)
+    except ToolFailure as e:
+        step = "failed to create device discoverer"
+        raise e.within(step).within(step).within("failed to get CDI device edits") from None
+    edits = _edits(generator, merge(nodes, folder_permissions(generator.hooks, nodes), *more), "device")
+    annotations = {}
+    if "enable-coherent-annotations" in generator.options.features:
+        annotations[COHERENT] = "true" if gpu.coherent else "false"
+    try:
+        names = generator.gpu_names(index, gpu.uuid)
+    except ToolFailure as e:
+        raise e.within("failed to get device names") from None
+    return [CdiDevice(name, edits, annotations) for name in names]
+
+
+def _mig_devices(generator: Generator, index: int, gpu: NvmlGpu, mig: NvmlMig) -> list[CdiDevice]:
+    try:
+        nodes = mig_device(generator.driver, generator.hooks, gpu, mig)
+    except ToolFailure as e:
+        raise e.within("failed to create device discoverer").within("failed to get CDI device edits") from None
+    edits = _edits(generator, nodes, "Compute Instance")
+    place = f"{index}:{mig.index}"
+    names = generator.names({"index": place, "type-index": f"mig{place}", "uuid": mig.uuid})
+    return [CdiDevice(name, edits) for name in names]
+
+
+def _edits(generator: Generator, discoverer: Discoverer, what: str) -> Edits:
+    try:
+        return generator.edits(discoverer)
+    except ToolFailure as e:
+        step = f"failed to create container edits for {what}"
+        raise e.within(step).within("failed to get CDI device edits") from None
+
+
+def nvml_common(generator: Generator) -> Discoverer:
+    """What every GPU container needs: control nodes, graphics, driver files, the application profile. Raises `ToolFailure`."""
+    driver, hooks = generator.driver, generator.hooks
+    graphics = None
+    try:
+        graphics = graphics_files(driver, hooks)
+    except ToolFailure as e:
+        generator.log.warning(f"failed to create discoverer for graphics mounts: {e.text}")
+    try:
+        files = driver_files(driver, hooks, generator.options.features)
+    except ToolFailure as e:
+        step = "failed to create discoverer for driver files"
+        raise e.within(step).within("failed to create discoverer for common entities") from None
+    return merge(control_nodes(driver), graphics, files, hook(hooks, "update-application-profile"))

@@ -1,0 +1,231 @@
+"""The legacy engine, nvidia-container-cli: the stages of a run in order, from arguments to a plan or to what it prints.
+
+Source: libnvidia-container ``src/cli/configure.c``, ``src/cli/list.c``, ``src/cli/info.c``. The stages themselves are in the modules
+``legacy_*``; carrying a plan out is `nvsim.inject.legacy.apply`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
+
+from attrs import evolve, frozen
+
+from nvsim.host.profile import HostProfile
+from nvsim.inject.host_view import host_view
+from nvsim.inject.legacy.args import PROGRAM, CliArgs, UsageError, parse_args
+from nvsim.inject.legacy.container import container_facts, keep_compat
+from nvsim.inject.legacy.devices import Selection, select_devices, select_mig_admin
+from nvsim.inject.legacy.engine import Engine, engine_named
+from nvsim.inject.legacy.host import DriverInfo, HostFacts, discover
+from nvsim.inject.legacy.nvml import start_nvml, wsl_stores
+from nvsim.inject.legacy.paths import EngineFailure, Root
+from nvsim.inject.legacy.plan import Setting, ldconfig_plan, plan_steps
+from nvsim.inject.legacy.report import info_lines, list_lines
+from nvsim.inject.legacy.requirements import Facts, check_requirement
+from nvsim.inject.plan import InjectionPlan, PlannedLink, PlannedMount, Skipped
+from nvsim.rootfs.node import File
+from nvsim.rootfs.resolve import Resolved, resolve
+from nvsim.rootfs.tree import Tree
+
+ROOTFS = "<rootfs>"  # stands for the container root's path in messages
+_PID = "--pid=1"
+_T = TypeVar("_T")
+
+
+class _Stopped(Exception):  # noqa: N818 - a predicted failure of the real program
+    """A stage failed; the argument is the whole stderr."""
+
+
+@frozen(slots=True)
+class CliRun:
+    """What a run came to before anything is mounted: `exit` and `stderr` when it failed, `stdout` of list and info, the plan of
+    configure."""
+
+    exit: int
+    stdout: tuple[str, ...] = ()
+    stderr: str | None = None
+    plan: InjectionPlan | None = None
+
+
+@frozen(slots=True)
+class _Driver:
+    """The stages that all commands have in common, done."""
+
+    root: Root
+    facts: HostFacts
+    info: DriverInfo
+    selected: Selection
+    mig_config: Selection
+    mig_monitor: Selection
+    imex: tuple[int, ...]
+
+
+def plan_legacy(
+    host: HostProfile,
+    rootfs: Tree,
+    argv: Sequence[str],
+    *,
+    env: Mapping[str, str] | None = None,
+    engine: Engine | str,
+) -> InjectionPlan:
+    """What ``nvidia-container-cli ARGV... --pid=PID ROOTFS`` (argv with ``configure``) would do to a container.
+
+    `rootfs` is the container's root as the runtime prepared it; `env` the environment of the program (None: the profile's PATH and
+    variables). A failure before anything is mounted is the plan's `failure`. Raises `InputError` for an unknown engine and
+    `UnsupportedError` for arguments that are not modelled.
+    """
+    if env is None:
+        env = dict(host.toolkit.env)
+        if host.toolkit.path is not None:
+            env.setdefault("PATH", host.toolkit.path)
+    run = run_cli(host, rootfs, (*argv, _PID, f"/{ROOTFS}"), env=env, engine=engine)
+    name = engine if isinstance(engine, str) else engine.name
+    if run.plan is not None:
+        return run.plan
+    return InjectionPlan("legacy", failure=run.stderr or "", engine_version=name)
+
+
+def run_cli(
+    host: HostProfile, rootfs: Tree | None, argv: Sequence[str], *, env: Mapping[str, str], engine: Engine | str
+) -> CliRun:
+    """One run of nvidia-container-cli with all its arguments, up to the point where mounting begins.
+
+    `rootfs` is the container's root (only ``configure`` needs one). Errors as `plan_legacy`.
+    """
+    if isinstance(engine, str):
+        engine = engine_named(engine)
+    args = parse_args(tuple(argv), engine)
+    if isinstance(args, UsageError):
+        return CliRun(1, stderr=args.stderr)
+    try:
+        if args.command == "configure":
+            assert rootfs is not None, "configure needs a container root"
+            return CliRun(0, plan=_configure(host, rootfs, args, engine, env))
+        return CliRun(0, stdout=_report(host, args, engine, env))
+    except _Stopped as e:
+        return CliRun(1, stderr=str(e))
+
+
+def _stage(prefix: str, work: Callable[[], _T]) -> _T:
+    try:
+        return work()
+    except EngineFailure as e:
+        raise _Stopped(f"{PROGRAM}: {prefix}: {e}") from None
+
+
+def _start(
+    host: HostProfile, args: CliArgs, engine: Engine, env: Mapping[str, str]
+) -> tuple[Root, HostFacts, tuple[int, ...]]:
+    """The stages before the container is looked at: IMEX arguments, NVML."""
+    imex = _stage("error parsing IMEX info", lambda: _imex_channels(args.imex_channels))
+    root = _driver_root(host, args.root)
+    stores = wsl_stores(host, root.tree, engine)
+    _stage("initialization error", lambda: start_nvml(host, root, env, stores))
+    version = host.driver.kernel_module or host.driver.version or ""
+    return root, HostFacts(version, host.driver.cuda, host.cpu.machine, env, stores), imex
+
+
+def _driver_root(host: HostProfile, path: str) -> Root:
+    """The driver root, reached as the kernel reaches it (links in front of its last component are followed)."""
+    view = host_view(host, path)
+    found = resolve(view, path, follow=False)
+    return Root(view, path, found.path if isinstance(found, Resolved) else path)
+
+
+def _detect(
+    host: HostProfile, root: Root, facts: HostFacts, args: CliArgs, engine: Engine, imex: tuple[int, ...]
+) -> _Driver:
+    info = _stage("detection error", lambda: discover(root, args, engine, facts))
+    selected = _stage("device error", lambda: select_devices(args.devices, host.gpus))
+    config = _stage("mig-config error", lambda: select_mig_admin(args.mig_config, selected, "mig-config"))
+    monitor = _stage("mig-monitor error", lambda: select_mig_admin(args.mig_monitor, selected, "mig-monitor"))
+    return _Driver(root, facts, info, selected, config, monitor, imex)
+
+
+def _report(host: HostProfile, args: CliArgs, engine: Engine, env: Mapping[str, str]) -> tuple[str, ...]:
+    root, facts, imex = _start(host, args, engine, env)
+    driver = _detect(host, root, facts, args, engine, imex)
+    wsl = bool(facts.stores)
+    if args.command == "info":
+        return info_lines(host, args, facts.version, wsl=wsl)
+    return _stage(
+        "detection error",
+        lambda: list_lines(
+            root,
+            args,
+            driver.info,
+            driver.selected,
+            driver.mig_config,
+            driver.mig_monitor,
+            wsl=wsl,
+            caps_devices=_caps_major(root.tree) is not None,
+            imex=imex,
+        ),
+    )
+
+
+def _configure(host: HostProfile, rootfs: Tree, args: CliArgs, engine: Engine, env: Mapping[str, str]) -> InjectionPlan:
+    root, facts, imex = _start(host, args, engine, env)
+    container_root = Root(rootfs, ROOTFS)
+    container = _stage("container error", lambda: container_facts(container_root, args, engine, facts.machine))
+    driver = _detect(host, root, facts, args, engine, imex)
+    _stage("requirement error", lambda: _requirements(args, driver.selected, facts))
+    container, dropped = _stage("mount error", lambda: keep_compat(container, facts.version))
+    setting = Setting(
+        root,
+        args,
+        engine,
+        driver.info,
+        container,
+        driver.selected,
+        driver.mig_config,
+        driver.mig_monitor,
+        _caps_major(root.tree),
+        imex,
+        facts.stores[0] if facts.stores else None,
+    )
+    steps = _stage("mount error", lambda: plan_steps(setting))
+    every = [step for stage in steps.stages for step in stage.steps]
+    return InjectionPlan(
+        "legacy",
+        mounts=tuple(s for s in every if isinstance(s, PlannedMount)),
+        symlinks=tuple(s for s in every if isinstance(s, PlannedLink)),
+        device_nodes=steps.device_nodes,
+        ldconfig=ldconfig_plan(container),
+        skipped=_unique((*driver.info.skipped, *dropped, *steps.skipped)),
+        stages=steps.stages,
+        engine_version=engine.name,
+        driver_root=args.root,
+    )
+
+
+def _unique(skipped: tuple[Skipped, ...]) -> tuple[Skipped, ...]:
+    return tuple(dict.fromkeys(skipped))
+
+
+def _requirements(args: CliArgs, selected: Selection, facts: HostFacts) -> None:
+    """Every ``--require`` for every visible GPU, or once without a GPU."""
+    gpus = [g.gpu for g in selected.gpus] + [m.parent.gpu for m in selected.migs]
+    base = Facts(facts.cuda, facts.version)
+    for known in [evolve(base, arch=g.compute, brand=g.brand) for g in gpus] or [base]:
+        for expression in args.requirements:
+            check_requirement(expression, known)
+
+
+def _imex_channels(text: str | None) -> tuple[int, ...]:
+    channels = [c for c in (text or "").split(",") if c]
+    for channel in channels:
+        if not channel.isdigit():
+            raise EngineFailure(f"invalid IMEX channel: {channel}")
+    return tuple(int(c) for c in channels)
+
+
+def _caps_major(tree: Tree) -> int | None:
+    """The major number of "nvidia-caps" in /proc/devices."""
+    node = tree.node("/proc/devices")
+    for line in (node.facts.text or "").splitlines() if isinstance(node, File) else ():
+        number, _, name = line.strip().partition(" ")
+        if name == "nvidia-caps" and number.isdigit():
+            return int(number)
+    return None
