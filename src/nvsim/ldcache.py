@@ -1,7 +1,7 @@
 """The ld.so.cache file: its entries as values, their order, and the codec between them and bytes.
 
 Source: glibc ``sysdeps/generic/dl-cache.h``, ``elf/cache.c``, ``elf/stringtable.c``, ``elf/dl-cache.c``. Which entry a loader takes is
-`nvsim.loader.cache_lookup`; what goes into a cache is `nvsim.loader.ldconfig`.
+`nvsim.loader.glibc.cache_lookup`; what goes into a cache is `nvsim.loader.ldconfig`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The kernel's execve over a tree: which program runs with which interpreter, or with which errno it fails.
 
-Linux ``fs/exec.c``, ``fs/binfmt_script.c``, ``fs/binfmt_elf.c``; execve(2). What the interpreter then does is `nvsim.loader.glibc` and
-`nvsim.loader.musl`; the way from one to the other is `nvsim.loader.process`.
+Linux ``fs/exec.c``, ``fs/binfmt_script.c``, ``fs/binfmt_elf.c``; execve(2). What the interpreter then does is
+`nvsim.loader.glibc.session` and `nvsim.loader.musl`; the way from one to the other is `nvsim.loader.process`.
 """
 
 from __future__ import annotations

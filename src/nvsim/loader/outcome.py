@@ -1,7 +1,7 @@
 """The values around running a program: what is asked (`ProcessRequest`, `Machine`), and what happened (`Outcome`).
 
-Only values live here. The mechanisms are `nvsim.loader.execve`, `nvsim.loader.glibc`, `nvsim.loader.musl` and, for the way through
-them, `nvsim.loader.process`.
+Only values live here. The mechanisms are `nvsim.loader.execve`, `nvsim.loader.glibc.session`, `nvsim.loader.musl` and, for the
+way through them, `nvsim.loader.process`.
 """
 
 from __future__ import annotations

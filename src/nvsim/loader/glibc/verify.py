@@ -7,7 +7,7 @@ object itself; their message names what was asked for, not the file.
 from __future__ import annotations
 
 from nvsim.elf.facts import ElfFacts
-from nvsim.loader.tables import GlibcRules
+from nvsim.loader.glibc.tables import GlibcRules
 from nvsim.rootfs.node import Directory, File, Node
 
 ACCEPT, SKIP, OTHER_CLASS, FATAL = "accept", "skip", "other class", "fatal"

@@ -1,6 +1,6 @@
 """Where glibc looks: path lists, dynamic string tokens, hwcaps subdirectories (``elf/dl-load.c``, ``elf/dl-hwcaps.c``).
 
-Pure text: nothing here opens a file. Walking the lists is `nvsim.loader.glibc`.
+Pure text: nothing here opens a file. Walking the lists is `nvsim.loader.glibc.walk`.
 """
 
 from __future__ import annotations
@@ -8,8 +8,8 @@ from __future__ import annotations
 import re
 from itertools import product
 
+from nvsim.loader.glibc.tables import GlibcRules
 from nvsim.loader.outcome import Cpu
-from nvsim.loader.tables import GlibcRules
 
 _TOKEN = re.compile(r"\$(?:\{(ORIGIN|LIB|PLATFORM)\}|(ORIGIN|LIB|PLATFORM)(?![A-Za-z0-9_]))")
 
@@ -83,3 +83,14 @@ def directory_prefix(element: str) -> str:
         return ""
     stripped = element.rstrip("/")
     return f"{stripped}/" if stripped else "/"
+
+
+def normalise(path: str) -> str:
+    """An absolute path without ``.``, ``..`` and doubled slashes, taken as text."""
+    parts: list[str] = []
+    for part in path.split("/"):
+        if part == "..":
+            parts = parts[:-1]
+        elif part not in ("", "."):
+            parts.append(part)
+    return "/" + "/".join(parts)

@@ -6,7 +6,7 @@ from attrs import frozen
 
 from nvsim.ldcache import CacheEntry, LdCache, name_key
 from nvsim.loader.execve import kernel_version
-from nvsim.loader.tables import GlibcRules
+from nvsim.loader.glibc.tables import GlibcRules
 
 
 @frozen(slots=True)
