@@ -31,6 +31,9 @@ ONLY_COMPOSED = {
     "/etc/os-release": "not captured",
     "/etc/debian_version": "not captured",
     "/var/run": "not captured",
+    "/usr/bin/nvidia-container-*": "the capture was made without the NVIDIA toolkit",
+    "/usr/bin/nvidia-ctk": "the capture was made without the NVIDIA toolkit",
+    "/usr/bin/nvidia-cdi-hook": "the capture was made without the NVIDIA toolkit",
 }
 
 

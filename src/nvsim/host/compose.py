@@ -15,6 +15,7 @@ from typing import Any
 from nvsim.host.cache import with_cache
 from nvsim.host.devices import device_entries, proc_entries, sys_entries
 from nvsim.host.place import Entries, alternative_entries, driver_entries, fill_all, variables
+from nvsim.host.toolkit import program_entries
 from nvsim.rootfs.datafile import canonical_entries, find_named, read_libc, read_object
 
 LAYOUT_FORMAT = "nvsim-layout/1"
@@ -83,6 +84,7 @@ def expand(profile: Mapping[str, Any], data: Path) -> dict[str, Any]:
     toolkit = merge(toolkit, profile.get("toolkit") or {})
     if isinstance(toolkit.get("config"), Mapping):
         toolkit["config"] = toml_text(toolkit["config"])
+    tree.update(program_entries(toolkit, tree))
     sources = dict.fromkeys(
         [
             *profile.get("sources", ()),

@@ -49,9 +49,22 @@ class Driver:
 
 
 @frozen(slots=True)
+class KeptSpec:
+    """A CDI spec that a service of the host writes at boot: its `path`, the arguments of ``nvidia-ctk cdi generate`` that it is
+    made with, and `mounts` that are added to its common edits (host path, container path)."""
+
+    path: str
+    argv: tuple[str, ...] = ()
+    mounts: tuple[tuple[str, str], ...] = ()
+
+
+@frozen(slots=True)
 class Toolkit:
     """The toolkit of the host: release, which runtime the engine calls by default ("nvidia", "runc"), the text of config.toml
-    (None = no file) and the PATH of the hook's process. `engine` is the container engine ("docker", "containerd", ...)."""
+    (None = no file) and the PATH of the hook's process. `engine` is the container engine ("docker", "containerd", ...), with
+    `engine_version` where it is known; `device_plugin` how a Kubernetes device plugin hands GPUs over ("envvar", "volume-mounts",
+    "cdi-annotations", "cdi-cri", "bind-mount"; None = there is no plugin). `cdi_specs` are the CDI specs that something on the host
+    keeps up to date with its driver."""
 
     version: str | None
     runtime: str = "nvidia-container-runtime"
@@ -59,6 +72,9 @@ class Toolkit:
     path: str | None = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
     engine: str = "docker"
     env: tuple[tuple[str, str], ...] = ()
+    engine_version: str | None = None
+    device_plugin: str | None = None
+    cdi_specs: tuple[KeptSpec, ...] = ()
 
 
 @frozen(slots=True)

@@ -9,7 +9,8 @@ from typing import Any
 from nvsim.errors import InputError
 from nvsim.host.compose import expand
 from nvsim.host.devices import device_entries
-from nvsim.host.profile import Driver, Gpu, HostProfile, MigDevice, Toolkit
+from nvsim.host.profile import Driver, Gpu, HostProfile, KeptSpec, MigDevice, Toolkit
+from nvsim.host.toolkit import program_entries
 from nvsim.host.validate import check_profile
 from nvsim.loader.outcome import Cpu
 from nvsim.rootfs.datafile import canonical_entries, did_you_mean, names_in, read_object
@@ -100,6 +101,7 @@ def _captured(profile: Mapping[str, Any]) -> dict[str, Any]:
             )
     if profile.get("devices") is not None:
         tree = {**device_entries(profile["devices"], profile.get("gpus") or ()), **tree}
+    tree |= program_entries(profile.get("toolkit") or {}, tree)
     if "kernel_module" not in (profile.get("driver") or {}):
         assumptions.append(f"{profile.get('name')}: the kernel module is taken to be of the driver's version")
     out.update(tree=tree, assumptions=assumptions)
@@ -121,7 +123,14 @@ def _toolkit(data: Mapping[str, Any]) -> Toolkit:
         data.get("path", default.path),
         data.get("engine", default.engine),
         tuple(sorted(data.get("env", {}).items())),
+        data.get("engine_version"),
+        data.get("device_plugin"),
+        tuple(_kept_spec(path, told) for path, told in sorted((data.get("cdi_specs") or {}).items())),
     )
+
+
+def _kept_spec(path: str, told: Mapping[str, Any]) -> KeptSpec:
+    return KeptSpec(path, tuple(told.get("argv", ())), tuple((m[0], m[1]) for m in told.get("mounts", ())))
 
 
 def _cpu(data: Mapping[str, Any], machine: str) -> Cpu:
@@ -176,6 +185,11 @@ def host_to_json(profile: HostProfile, expanded: bool = True) -> dict[str, Any]:
             "path": toolkit.path,
             "engine": toolkit.engine,
             "env": dict(toolkit.env),
+            "engine_version": toolkit.engine_version,
+            "device_plugin": toolkit.device_plugin,
+            "cdi_specs": {
+                k.path: {"argv": list(k.argv), "mounts": [list(m) for m in k.mounts]} for k in toolkit.cdi_specs
+            },
         },
         "mode": profile.mode,
         "sources": list(profile.sources),

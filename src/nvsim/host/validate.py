@@ -269,6 +269,11 @@ def _config(value: Any, path: str) -> Problems:
         yield path, "must be the text of config.toml, an object of dotted keys, or null"
 
 
+def _pair(value: Any, path: str) -> Problems:
+    if not (isinstance(value, list) and len(value) == 2 and all(isinstance(v, str) for v in value)):
+        yield path, f"must be [host path, container path], not {_shown(value)}"
+
+
 _mig = _object(_Keys({"uuid": _text, "gi": _number, "ci": _number, "profile": _text}, ("uuid", "gi", "ci")))
 _gpu = _object(
     _Keys(
@@ -294,6 +299,10 @@ _toolkit = _object(
             "config": _config,
             "path": _or_null(_text),
             "env": _mapping(_text),
+            "directory": _path,
+            "engine_version": _or_null(_text),
+            "device_plugin": _or_null(_one_of("envvar", "volume-mounts", "cdi-annotations", "cdi-cri", "bind-mount")),
+            "cdi_specs": _mapping(_object(_Keys({"argv": _texts, "mounts": _list(_pair)})), _path),
         }
     )
 )

@@ -32,7 +32,10 @@ class Settings:
     `command`: None = the image's. `env`: "NAME=value" in order, the last of a name wins. `gpus`: the text of ``--gpus``.
     `runtime`: None = the host's default, "nvidia", or "runc" (no NVIDIA runtime). `mode`, `toolkit_version`, `config` (text of
     config.toml), `cpu` replace what the host profile says. `config_set` are single keys ("nvidia-container-cli.no-cgroups", value as
-    TOML text) set on top of it. `dlopen`: library names that are tried after start, from `dlopen_from` ("main" or a path).
+    TOML text) set on top of it. `cdi_specs` (path, text) stand in place of the CDI specs that lie on the host. `engine` is a name with or
+    without a version ("docker", "docker-29.2", "podman-5.4", "containerd-2.0", "cri-o"); `device_plugin` how the Kubernetes device
+    plugin hands GPUs over, `gpu_limit` how many of them the pod asks it for (``resources.limits``; -1 = all). None = the host's.
+    `rootless`: the engine runs in a user namespace without privileges. `dlopen`: library names that are tried after start, from `dlopen_from` ("main" or a path).
     """
 
     command: tuple[str, ...] | None = None
@@ -56,6 +59,10 @@ class Settings:
     config: str | None = None
     config_set: tuple[tuple[str, str], ...] = ()
     cdi_specs: tuple[tuple[str, str], ...] = ()
+    engine: str | None = None
+    device_plugin: str | None = None
+    gpu_limit: int | None = None
+    rootless: bool = False
     cpu: Cpu | None = None
     dlopen: tuple[str, ...] = ()
     dlopen_from: str = "main"
