@@ -132,7 +132,7 @@ def _mode(
         return "cdi", Because("env NVIDIA_VISIBLE_DEVICES", "every device is a CDI name")
     if not dxcore and tegra and not nvml:
         return "csv", Because("host", "Tegra files and no NVML")
-    if caller == "runtime" and release.jit_cdi:
+    if caller == "runtime" and release.runtime_auto_mode == "jit-cdi":
         return "jit-cdi", Because("toolkit release", "automatic mode of the runtime since 1.18")
     return "legacy", Because("toolkit release", "automatic mode")
 
@@ -154,7 +154,7 @@ def _capabilities(
         version = ".".join(str(n) for n in release.version)
         why = f"{name.removeprefix('env ')} is unset: the default of toolkit {version} counts, {','.join(chosen)}"
         return _order(chosen, release), Because(name, why), None
-    asked = tuple(dict.fromkeys(c.strip() if release.sorted_capabilities else c for c in text.split(",") if c.strip()))
+    asked = tuple(dict.fromkeys(c.strip() if release.capability_sets else c for c in text.split(",") if c.strip()))
     if "all" in asked:
         return tuple(sorted(allowed)), Because(name, "all: every supported capability"), None
     wrong = [c for c in asked if c not in allowed]
@@ -166,7 +166,7 @@ def _capabilities(
 
 
 def _order(capabilities: tuple[str, ...], release: Release) -> tuple[str, ...]:
-    return tuple(sorted(capabilities)) if release.sorted_capabilities else capabilities
+    return tuple(sorted(capabilities)) if release.capability_sets else capabilities
 
 
 def _requirements(values: dict[str, str], config: dict[str, Any], legacy_image: bool) -> tuple[str, ...]:
@@ -209,12 +209,12 @@ def _cli_args(
             args.append(f"--{key}={cli[key]}")
     args.append("configure")
     ldconfig = cli.get("ldconfig")
-    if ldconfig is None and release.always_ldconfig:
+    if ldconfig is None and release.default_ldconfig:
         ldconfig = "@/sbin/ldconfig"
     if ldconfig:
-        args.append(f"--ldconfig={_normalised(str(ldconfig), ldconfig_real) if release.always_ldconfig else ldconfig}")
-    if release.compat_flag is not None:
-        args.append(release.compat_flag)
+        args.append(f"--ldconfig={_normalised(str(ldconfig), ldconfig_real) if release.default_ldconfig else ldconfig}")
+    if release.compat_flag != "none":
+        args.append("--no-cntlibs" if release.compat_flag == "no-cntlibs" else "--cuda-compat-mode=ldconfig")
     if cli.get("no-cgroups", False):
         args.append("--no-cgroups")
     named = ",".join(d for d in devices if d)
