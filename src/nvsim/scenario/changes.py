@@ -7,7 +7,6 @@ environment variable is cheaper than a file in the image, which is cheaper than 
 from __future__ import annotations
 
 import json
-import tomllib
 from typing import Any
 
 from attrs import evolve, frozen
@@ -130,8 +129,7 @@ def apply_change(scenario: Scenario, change: Change) -> Scenario:
     if isinstance(change, UseRuntime):
         return scenario.with_settings(runtime=change.runtime)
     if isinstance(change, SetConfig):
-        text = settings.config if settings.config is not None else scenario.host.toolkit.config
-        return scenario.with_settings(config=set_toml(text or "", change.key, change.value))
+        return scenario.with_settings(config_set=(*settings.config_set, (change.key, json.dumps(change.value))))
     return scenario.with_settings(toolkit_version=change.version)
 
 
@@ -145,29 +143,3 @@ def _with_link(tree: Any, change: AddLink) -> RootFS:
     editor = (tree if isinstance(tree, RootFS) else RootFS(tree)).edit()
     editor.put(path, Symlink(change.target, origin=_ORIGIN))
     return editor.freeze()
-
-
-def set_toml(text: str, key: str, value: str | bool) -> str:
-    """`text` (TOML) with the dotted `key` set. Comments are lost. Raises `InputError` for text that is no TOML."""
-    try:
-        data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as e:
-        raise InputError(f"bad TOML: {e}", source="config.toml") from None
-    table = data
-    *tables, last = key.split(".")
-    for name in tables:
-        table = table.setdefault(name, {})
-        if not isinstance(table, dict):
-            raise InputError(f"{name} is no table", source="config.toml")
-    table[last] = value
-    return "\n".join(_toml_lines(data, ())) + "\n"
-
-
-def _toml_lines(table: dict[str, Any], path: tuple[str, ...]) -> list[str]:
-    lines = [f"[{'.'.join(json.dumps(p) for p in path)}]"] if path else []
-    # JSON writes strings, numbers, booleans and lists of them as TOML does
-    lines += [f"{json.dumps(k)} = {json.dumps(v)}" for k, v in table.items() if not isinstance(v, dict)]
-    for name, value in table.items():
-        if isinstance(value, dict):
-            lines += _toml_lines(value, (*path, name))
-    return lines

@@ -9,6 +9,7 @@ from nvsim.inject.plan import Injected, InjectionPlan
 from nvsim.rootfs.node import Special
 from nvsim.rootfs.overlay import RootFS
 from nvsim.rootfs.resolve import Resolved, resolve
+from nvsim.scenario.configuration import config_text
 from nvsim.scenario.engine import Call, Process, capabilities_of
 from nvsim.scenario.messages import hook_failed, runtime_failed
 from nvsim.scenario.model import Scenario
@@ -33,11 +34,10 @@ def decide(scenario: Scenario, process: Process, call: Call) -> ContainerRequest
             "cdi", "cdi", scenario.settings.devices, because=(("route", Because("--device", call.because)),)
         )
     settings, host = scenario.settings, scenario.host
-    config = settings.config if settings.config is not None else host.toolkit.config
     return resolve_request(
         caller=call.who,
         env=process.env,
-        config_toml=config,
+        config_toml=config_text(scenario),
         toolkit_version=toolkit_version(scenario),
         bounding=capabilities_of(settings),
         tegra=isinstance(resolve(host.tree, "/etc/nv_tegra_release"), Resolved),
