@@ -80,3 +80,9 @@ def test_isa_level_from_cpu_flags() -> None:
     assert (x86_cpu(without_one).isa_level, x86_cpu(without_one).platform) == (2, "x86_64")
     v4 = x86_cpu((v3 + " avx512f avx512bw avx512cd avx512dq avx512vl").split())
     assert (v4.isa_level, v4.hwcaps) == (4, ("avx512_1", "x86_64"))
+
+
+def test_only_intel_cpus_have_a_platform_of_their_own() -> None:
+    v4 = "cx16 lahf_lm popcnt pni ssse3 sse4_1 sse4_2 avx avx2 bmi1 bmi2 f16c fma abm movbe avx512f avx512bw avx512cd avx512dq avx512vl"
+    cpu = x86_cpu(v4.split(), "AuthenticAMD")
+    assert (cpu.isa_level, cpu.platform, cpu.hwcaps) == (4, "x86_64", ("x86_64",))

@@ -17,13 +17,15 @@ _LEVELS: tuple[tuple[str, ...], ...] = (
     ("avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"),
 )
 # What glibc's init_cpu_features asks for before it calls the platform "haswell" or "xeon_phi", and for the legacy hwcap avx512_1.
+# It asks on Intel CPUs only: elsewhere the platform is the kernel's (x86_64), whatever the CPU can do.
+_ASKED_VENDOR = "GenuineIntel"
 _HASWELL = ("avx2", "bmi1", "bmi2", "abm", "movbe", "popcnt", "fma")
 _AVX512_1 = ("avx512f", "avx512cd", "avx512bw", "avx512dq", "avx512vl")
 _XEON_PHI = ("avx512f", "avx512cd", "avx512er", "avx512pf")
 
 
-def x86_cpu(flags: Iterable[str]) -> Cpu:
-    """The CPU with these feature flags, named as in /proc/cpuinfo."""
+def x86_cpu(flags: Iterable[str], vendor: str = _ASKED_VENDOR) -> Cpu:
+    """The CPU with these feature flags and this vendor_id, named as in /proc/cpuinfo."""
     have = set(flags)
     level = 1
     for needed in _LEVELS:
@@ -32,12 +34,13 @@ def x86_cpu(flags: Iterable[str]) -> Cpu:
         level += 1
     hwcaps = ["x86_64"]
     platform = "x86_64"
-    if have.issuperset(_XEON_PHI):
-        platform = "xeon_phi"
-    elif have.issuperset(_HASWELL):
-        platform = "haswell"
-    if have.issuperset(_AVX512_1):
-        hwcaps.insert(0, "avx512_1")
+    if vendor == _ASKED_VENDOR:
+        if have.issuperset(_XEON_PHI):
+            platform = "xeon_phi"
+        elif have.issuperset(_HASWELL):
+            platform = "haswell"
+        if have.issuperset(_AVX512_1):
+            hwcaps.insert(0, "avx512_1")
     return Cpu(level, platform, tuple(hwcaps))
 
 
@@ -47,12 +50,15 @@ def native_machine(cpuinfo: str = "/proc/cpuinfo") -> Machine:
     if system.machine not in ("x86_64", "i686"):
         return Machine(Cpu(1, system.machine, (), system.machine), system.release)
     flags: list[str] = []
+    vendor = _ASKED_VENDOR
     try:
         with open(cpuinfo, encoding="utf-8", errors="replace") as file:
             for line in file:
-                if line.startswith("flags"):
+                if line.startswith("vendor_id"):
+                    vendor = line.partition(":")[2].strip()
+                elif line.startswith("flags"):
                     flags = line.partition(":")[2].split()
                     break
     except OSError:
         pass
-    return Machine(x86_cpu(flags), system.release)
+    return Machine(x86_cpu(flags, vendor), system.release)
