@@ -43,15 +43,27 @@ class CacheEntry:
 
 @frozen(slots=True)
 class LdCache:
-    """A cache file: entries in file order. `generator` is the writer's string of the extension area, where there is one."""
+    """A cache file: entries in file order.
+
+    `generator` is the writer's string of the extension area; without one (writers up to 2.32) the file has neither that area nor a
+    shared string table. `format` is new, compat (the old format in front) or old; `endian` the byte-order mark of the header (2 =
+    little-endian, 0 = none, as upstream wrote it up to 2.32). `idle_hwcaps` are names of glibc-hwcaps subdirectories that no entry
+    uses: they stand in the string table alone, where a reader does not see them.
+    """
 
     entries: tuple[CacheEntry, ...] = ()
     generator: str | None = None
+    format: str = "new"
+    endian: int = 2
+    idle_hwcaps: tuple[str, ...] = ()
 
 
 @lru_cache(maxsize=65536)
 def name_key(name: str) -> tuple[tuple[int, int], ...]:
-    """A key whose order is that of ``_dl_cache_libcmp``: digit runs compare by value and sort after every other character."""
+    """A key whose order is that of ``_dl_cache_libcmp``: digit runs compare by value and sort after every other character.
+
+    Values are those of a C ``int``, other bytes those of the signed ``char`` of x86.
+    """
     out: list[tuple[int, int]] = []
     data = name.encode("utf-8", "surrogateescape")
     i, n = 0, len(data)
@@ -63,11 +75,12 @@ def name_key(name: str) -> tuple[tuple[int, int], ...]:
             while j < n and 48 <= data[j] <= 57:
                 value = value * 10 + data[j] - 48
                 j += 1
-            out.append((1, value))
+            out.append((1, (value + 0x80000000) % 0x100000000 - 0x80000000))
             i = j
         else:
-            out.append((0, c))
+            out.append((0, c - 256 if c > 127 else c))
             i += 1
+    out.append((0, 0))
     return tuple(out)
 
 
@@ -97,13 +110,14 @@ def sort_entries(
 
 def parse_cache(data: bytes) -> LdCache | None:
     """The cache in `data`, or None when a loader would not use it (bad magic, cut, other byte order). Never raises."""
-    start = 0
+    start, form = 0, "new"
     if data.startswith(_MAGIC_OLD):
         if len(data) < 16:
             return None
         count = struct.unpack_from("<I", data, 12)[0]
         start = 16 + 12 * count
         start += -start % 8
+        form = "compat"
         if data[start : start + 20] != _MAGIC_NEW:
             return _parse_old(data, count)
     if data[start : start + 20] != _MAGIC_NEW or len(data) < start + _HEADER:
@@ -112,7 +126,7 @@ def parse_cache(data: bytes) -> LdCache | None:
     count, _length = struct.unpack_from("<II", body, 20)
     if body[28] & 3 not in (0, 2) or len(body) < _HEADER + _ENTRY * count:
         return None
-    names, generator = _extensions(body)
+    names, generator = _extensions(data, start)
     entries = []
     for i in range(count):
         flags, key, value, osversion, hwcap = struct.unpack_from("<iIIIQ", body, _HEADER + _ENTRY * i)
@@ -124,7 +138,7 @@ def parse_cache(data: bytes) -> LdCache | None:
             index = hwcap & 0xFFFFFFFF
             hwcaps_dir = names[index] if index < len(names) else ""
         entries.append(CacheEntry(name, path, flags & 0xFFFFFFFF, hwcap, hwcaps_dir, osversion))
-    return LdCache(tuple(entries), generator)
+    return LdCache(tuple(entries), generator, form, body[28])
 
 
 def _parse_old(data: bytes, count: int) -> LdCache | None:
@@ -139,7 +153,7 @@ def _parse_old(data: bytes, count: int) -> LdCache | None:
         if name is None or path is None:
             return None
         entries.append(CacheEntry(name, path, flags & 0xFFFFFFFF))
-    return LdCache(tuple(entries))
+    return LdCache(tuple(entries), format="old")
 
 
 def _string(data: bytes, offset: int) -> str | None:
@@ -149,42 +163,54 @@ def _string(data: bytes, offset: int) -> str | None:
     return data[offset:end].decode("utf-8", "surrogateescape") if end >= 0 else None
 
 
-def _extensions(body: bytes) -> tuple[list[str], str | None]:
-    """The glibc-hwcaps names and the generator string of the extension directory."""
+def _extensions(data: bytes, start: int) -> tuple[list[str], str | None]:
+    """The glibc-hwcaps names and the generator string of the extension directory; `start` is where the new format begins.
+
+    Offsets of the directory and its sections count from the start of the file, those of strings from `start`.
+    """
     names: list[str] = []
     generator = None
-    offset = struct.unpack_from("<I", body, 32)[0]
-    if not offset or offset % 4 or len(body) < offset + 8:
+    offset = struct.unpack_from("<I", data, start + 32)[0]
+    if not offset or offset % 4 or len(data) < offset + 8:
         return names, generator
-    magic, count = struct.unpack_from("<II", body, offset)
-    if magic != _MAGIC_EXTENSION or len(body) < offset + 8 + 16 * count:
+    magic, count = struct.unpack_from("<II", data, offset)
+    if magic != _MAGIC_EXTENSION or len(data) < offset + 8 + 16 * count:
         return names, generator
+    body = data[start:] if start else data
     for i in range(count):
-        tag, _flags, at, size = struct.unpack_from("<IIII", body, offset + 8 + 16 * i)
-        if at + size > len(body):
+        tag, _flags, at, size = struct.unpack_from("<IIII", data, offset + 8 + 16 * i)
+        if at + size > len(data):
             continue
         if tag == 0:
-            generator = body[at : at + size].decode("utf-8", "surrogateescape")
+            generator = data[at : at + size].decode("utf-8", "surrogateescape")
         elif tag == 1:
-            names = [_string(body, o) or "" for (o,) in struct.iter_unpack("<I", body[at : at + size - size % 4])]
+            names = [_string(body, o) or "" for (o,) in struct.iter_unpack("<I", data[at : at + size - size % 4])]
     return names, generator
 
 
 def write_cache(cache: LdCache) -> bytes:
-    """The bytes of a cache file in the new format (``elf/cache.c``, ``save_cache``), entries in the order given."""
+    """The bytes of a cache file (``elf/cache.c``, ``save_cache``), entries in the order given."""
+    shared = cache.generator is not None
     hwcaps = sorted({e.hwcaps_dir for e in cache.entries if e.hwcaps_dir is not None}, key=str.encode)
-    strings = {s for e in cache.entries for s in (e.name, e.path)} | set(hwcaps)
-    table, offsets = _string_table(strings)
+    table, offsets, subdirectories = _string_table(cache, hwcaps) if shared else _string_run(cache)
+    old = b""
+    if cache.format != "new":
+        old = _old_part(cache, offsets, compat=cache.format == "compat")
+    if cache.format == "old":
+        return old + table
     base = _HEADER + _ENTRY * len(cache.entries)
-    out = bytearray(_MAGIC_NEW + struct.pack("<II", len(cache.entries), len(table)) + bytes([2, 0, 0, 0]))
-    end = base + len(table)
-    extension = end + -end % 4 if cache.generator is not None else 0
+    start = len(old)
+    end = start + base + len(table)
+    extension = end + -end % 4 if shared else 0
+    out = bytearray(
+        old + _MAGIC_NEW + struct.pack("<II", len(cache.entries), len(table)) + bytes([cache.endian, 0, 0, 0])
+    )
     out += struct.pack("<I", extension) + bytes(12)
-    for e in cache.entries:
+    for e, (name, path) in zip(cache.entries, offsets, strict=True):
         hwcap = e.hwcap
         if e.hwcaps_dir is not None:
             hwcap = HWCAPS_EXTENSION | hwcap & _ISA_MASK << 32 | hwcaps.index(e.hwcaps_dir)
-        out += struct.pack("<IIIIQ", e.flags, base + offsets[e.name], base + offsets[e.path], e.osversion, hwcap)
+        out += struct.pack("<IIIIQ", e.flags, base + name, base + path, e.osversion, hwcap)
     out += table
     if cache.generator is not None:
         out += bytes(extension - len(out))
@@ -195,14 +221,41 @@ def write_cache(cache: LdCache) -> bytes:
         out += struct.pack("<IIII", 0, 0, at + 4 * len(hwcaps), len(text))
         if hwcaps:
             out += struct.pack("<IIII", 1, 0, at, 4 * len(hwcaps))
-        for name in hwcaps:
-            out += struct.pack("<I", base + offsets[name])
+        out += struct.pack(f"<{len(hwcaps)}I", *(base + at for at in subdirectories))
         out += text
     return bytes(out)
 
 
-def _string_table(strings: set[str]) -> tuple[bytes, dict[str, int]]:
-    """The table with common suffixes shared, as ``stringtable_finalize`` lays it out, and each string's offset."""
+def _old_part(cache: LdCache, offsets: list[tuple[int, int]], *, compat: bool) -> bytes:
+    """The header and entries of the old format, padded to where the new one begins. It has no entries of legacy hwcaps."""
+    plain = [
+        (e.flags, at) for e, at in zip(cache.entries, offsets, strict=True) if e.hwcaps_dir is not None or not e.hwcap
+    ]
+    count = len(plain) + len(plain) % 2 if compat else len(plain)
+    size = 16 + 12 * count
+    pad = -size % 8 if compat else 0
+    shift = pad + _HEADER + _ENTRY * len(cache.entries) if compat else 0
+    out = bytearray(_MAGIC_OLD.ljust(12, b"\0") + struct.pack("<I", count))
+    for flags, (name, path) in plain + plain[-1:] * (count - len(plain)):
+        out += struct.pack("<III", flags, shift + name, shift + path)
+    return bytes(out + bytes(pad))
+
+
+def _string_run(cache: LdCache) -> tuple[bytes, list[tuple[int, int]], list[int]]:
+    """The strings of writers up to 2.32, one after the other; results as of `_string_table`."""
+    table = bytearray()
+    offsets = []
+    for e in cache.entries:
+        name, path = (s.encode("utf-8", "surrogateescape") + b"\0" for s in (e.name, e.path))
+        offsets.append((len(table), len(table) + len(name)))
+        table += name + path
+    return bytes(table), offsets, []
+
+
+def _string_table(cache: LdCache, hwcaps: list[str]) -> tuple[bytes, list[tuple[int, int]], list[int]]:
+    """The table with common suffixes shared, as ``stringtable_finalize`` lays it out; the offsets of each entry's name and path,
+    and those of `hwcaps`."""
+    strings = {s for e in cache.entries for s in (e.name, e.path)} | {*hwcaps, *cache.idle_hwcaps}
     encoded = {s: s.encode("utf-8", "surrogateescape") for s in strings}
     # by reversed bytes, descending; a string that is another's suffix comes right after it
     order = sorted(strings, key=lambda s: encoded[s][::-1], reverse=True)
@@ -220,4 +273,4 @@ def _string_table(strings: set[str]) -> tuple[bytes, dict[str, int]]:
             table += data + b"\0"
         offsets[s] = before
         previous = data
-    return bytes(table), offsets
+    return bytes(table), [(offsets[e.name], offsets[e.path]) for e in cache.entries], [offsets[h] for h in hwcaps]
