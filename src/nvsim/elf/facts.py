@@ -174,12 +174,20 @@ class LoaderFacts:
 
 @frozen(slots=True)
 class LdconfigFacts:
-    """What an ldconfig program has built in: its glibc version and its default directories, in scan order."""
+    """What an ldconfig program has built in: its glibc version and its default directories, in scan order.
+
+    `machine` names the processor that it is built for (None: read off `system_dirs`), `conf` and `cache` the files that it uses,
+    `generator` the text by which it signs a cache (None: that of an unpatched build).
+    """
 
     version: str
     system_dirs: tuple[str, ...]
     libc: str = "glibc"
     assumed: tuple[str, ...] = ()
+    machine: str | None = None
+    conf: str = "/etc/ld.so.conf"
+    cache: str = "/etc/ld.so.cache"
+    generator: str | None = None
 
 
 def loader_from_json(data: Mapping[str, Any]) -> LoaderFacts:
