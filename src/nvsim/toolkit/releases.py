@@ -313,6 +313,31 @@ BEHAVIOURS = (
         ("", False, "is a path in the container"),
         ("1.17.3", True, "is refused, unless features.allow-ldconfig-from-container"),
     ),
+    _behaviour(
+        "runtime_config",
+        "how the runtime reads config.toml",
+        ("", "sections", "its own sections and a few single keys, whose wrong type crashes it"),
+        ("1.14.0", "whole", "every key"),
+    ),
+    _behaviour(
+        "config_path_override",
+        "NVIDIA_CTK_CONFIG_FILE_PATH",
+        ("", False, "not known"),
+        ("1.18.0", True, "names the config.toml"),
+    ),
+    _behaviour(
+        "config_load_error_told",
+        "does the message about a config.toml that is no TOML say that it was the file",
+        ("", False, "no"),
+        ("1.20.0", True, "`failed to load specified config file: ...`"),
+    ),
+    _behaviour(
+        "low_level_runtimes",
+        "nvidia-container-runtime.runtimes without configuration",
+        ("", ("docker-runc", "runc"), "docker-runc, runc"),
+        ("1.14.4", ("docker-runc", "runc", "crun"), "docker-runc, runc, crun"),
+        ("1.18.0", ("runc", "crun"), "runc, crun"),
+    ),
     # ---- the command line of nvidia-container-cli --------------------------------------------------------------------
     _behaviour(
         "default_ldconfig",
@@ -440,6 +465,10 @@ class Release:
     hook_config_paths: Literal["driver-root", "overrides"] = field(kw_only=True)
     missing_hook_config_ends_search: bool = field(kw_only=True)
     ldconfig_must_be_on_host: bool = field(kw_only=True)
+    runtime_config: Literal["sections", "whole"] = field(kw_only=True)
+    config_path_override: bool = field(kw_only=True)
+    config_load_error_told: bool = field(kw_only=True)
+    low_level_runtimes: tuple[str, ...] = field(kw_only=True)
     default_ldconfig: bool = field(kw_only=True)
     ldconfig_normalised: bool = field(kw_only=True)
     suse_user: bool = field(kw_only=True)
