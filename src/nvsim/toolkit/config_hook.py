@@ -39,6 +39,7 @@ def load_hook_config(text: str, release: Release) -> ToolkitConfig:
         places = read_toml(text)
     except TomlError:
         places = Table()
+    data.pop("nvidia-ctk", None)  # not a section of the hook
     config, given = _fill(default_config(release), data, places, release.version, ())
     filled: ToolkitConfig = evolve(config, given=frozenset(given))
     return filled
