@@ -1,0 +1,153 @@
+"""What happened, as a value: observed from a real run, or predicted by nvsim; and how the two differ."""
+
+from __future__ import annotations
+
+import errno
+from collections import Counter
+from typing import Any
+
+from attrs import frozen
+
+from fuzz.jail import Ran
+from fuzz.scenario import Scenario
+from nvsim.loader.outcome import DlopenCall, Machine, Outcome, ProcessRequest
+from nvsim.loader.process import run
+from nvsim.rootfs.tree import Tree
+
+VDSO = "linux-vdso.so.1"
+_ERROR = "error"
+
+
+@frozen(slots=True)
+class Call:
+    """One dlopen: `ok` None = not made; `error` dlerror's text; `path` of the object; `new` objects in link map order."""
+
+    ok: bool | None
+    error: str | None = None
+    path: str | None = None
+    new: tuple[str, ...] = ()
+
+
+@frozen(slots=True)
+class Observation:
+    """What happened. `end`: "exit N", "signal N" or an errno name; `objects`: the link map without program and vdso."""
+
+    end: str
+    started: bool
+    stderr: str
+    objects: tuple[str, ...]
+    calls: tuple[Call, ...]
+
+
+def observed(ran: Ran) -> Observation:
+    """What a real run shows."""
+    if ran.errno is not None:
+        return Observation(errno.errorcode[ran.errno], False, "", (), ())
+    end = f"exit {ran.status}" if ran.status >= 0 else f"signal {-ran.status}"
+    lines = ran.stdout.decode("utf-8", "surrogateescape").split("\n")[:-1]
+    maps: list[list[str]] = []
+    marks: list[tuple[str, str]] = []
+    for line in lines:
+        if line[:1] == "M":
+            if maps:
+                maps[-1].append(line[2:])
+        else:
+            marks.append((line[:1], line[2:]))
+            maps.append([])
+    stderr = ran.stderr.decode("utf-8", "surrogateescape")
+    if not marks:
+        return Observation(end, False, stderr, (), ())
+    calls = []
+    before = maps[0]
+    for (mark, text), after in zip(marks[1:], maps[1:], strict=True):
+        if mark == "S":
+            calls.append(Call(None))
+            continue
+        new = tuple(_added(before, after))
+        calls.append(Call(mark == "O", text if mark == "E" else None, text if mark == "O" else None, new))
+        before = after
+    return Observation(end, True, stderr, _without_program(maps[0]), tuple(calls))
+
+
+def _without_program(paths: list[str]) -> tuple[str, ...]:
+    return tuple(p for p in paths[1:] if p not in ("", VDSO))
+
+
+def _added(before: list[str], after: list[str]) -> list[str]:
+    left = Counter(before)
+    out = []
+    for path in after:
+        if left[path]:
+            left[path] -= 1
+        else:
+            out.append(path)
+    return out
+
+
+def request_of(scenario: Scenario) -> ProcessRequest:
+    """The process that the scenario asks for."""
+    calls = tuple(DlopenCall(c["name"] or "", c.get("flags", 2), c.get("from", "main")) for c in scenario["dlopen"])
+    uid = scenario.get("uid", 0)
+    return ProcessRequest(
+        scenario["exec"], tuple(scenario["argv"]), tuple(scenario["env"].items()), scenario.get("cwd", "/"), uid, uid,
+        scenario.get("secure", False), scenario.get("proc", True), calls,
+    )  # fmt: skip
+
+
+def outcome_of(scenario: Scenario, tree: Tree, machine: Machine) -> Outcome:
+    """nvsim's answer."""
+    return run(tree, request_of(scenario), machine)
+
+
+def predicted(outcome: Outcome) -> Observation | None:
+    """nvsim's answer in the form of an observation; None: it says that it does not know."""
+    if outcome.outcome == "unknown":
+        return None
+    if outcome.outcome == "exec-error":
+        return Observation(str(outcome.errno), False, "", (), ())
+    calls = tuple(
+        Call(d.ok, d.error if d.ok is False else None, d.path if d.ok else None, tuple(o.path for o in d.new_objects))
+        if d.ok is not None
+        else Call(None)
+        for d in outcome.dlopen
+        if not d.ended
+    )
+    if outcome.outcome == "signal":
+        return Observation("signal 11", outcome.started, outcome.stderr, (), ())
+    paths = tuple(o.path for o in outcome.objects)
+    return Observation(
+        f"exit {outcome.exit_code or 0}", outcome.started, outcome.stderr, paths if outcome.started else (), calls
+    )
+
+
+def difference(real: Observation, ours: Observation | None) -> str | None:
+    """What differs, one line; None when nothing does. "Unknown" is no difference: the caller counts it."""
+    if ours is None:
+        return None
+    for name in ("end", "started", "stderr", "objects"):
+        a, b = getattr(real, name), getattr(ours, name)
+        if a != b:
+            return f"{name}: the loader {a!r}, nvsim {b!r}"
+    for i, (a, b) in enumerate(zip(real.calls, ours.calls, strict=False)):
+        if a != b and not (a.ok is None and b.ok is None):
+            return f"dlopen {i}: the loader {a}, nvsim {b}"
+    if len(real.calls) != len(ours.calls):
+        return f"dlopen: the loader made {len(real.calls)} calls, nvsim {len(ours.calls)}"
+    return None
+
+
+def expectation(real: Observation) -> dict[str, Any]:
+    """What really happened, in the form of ``expect`` of ``vectors/loader``."""
+    kind, _, number = real.end.partition(" ")
+    out: dict[str, Any] = {
+        "outcome": kind if number else "exec-error",
+        "stderr": real.stderr,
+        "started": real.started,
+        "objects": [{"path": p} for p in real.objects],
+        "dlopen": [{"ok": c.ok, "new_objects": list(c.new), _ERROR: c.error} for c in real.calls],
+    }
+    if kind == "exit":
+        out["exit_code"] = int(number)
+    elif not number:
+        out["errno"] = kind
+    return out
