@@ -21,7 +21,7 @@ def read_elf(source: str | os.PathLike[str] | int | BinaryIO | bytes, *, symbols
     the real loader does (`ElfFacts.malformed`, `truncate`). Raises `InputError` when the file cannot be read.
     """
     if isinstance(source, bytes):
-        return _read_stream(io.BytesIO(source), len(source), symbols)
+        return _read_bytes(source, symbols)
     if isinstance(source, int):
         return read_descriptor(source, symbols=symbols)
     if not isinstance(source, (str, os.PathLike)):
@@ -57,6 +57,18 @@ def read_descriptor(
         pass
     with open(fd, "rb", closefd=False) as stream:
         return _odd(stream, size, header, symbols)
+
+
+def _read_bytes(data: bytes, symbols: bool) -> ElfFacts | None:
+    if data[:4] != MAGIC:
+        return None
+    if len(data) < header_size(data):
+        return _too_short(data)
+    header = read_header(data)
+    try:
+        return read_fast(-1, len(data), data, header, symbols)  # never reads the descriptor: all bytes are in the head
+    except OddError:
+        return _odd(io.BytesIO(data), len(data), header, symbols)
 
 
 def _read_stream(stream: BinaryIO, size: int, symbols: bool) -> ElfFacts | None:

@@ -1,109 +1,151 @@
-"""A real directory as a tree, read lazily. Links are never followed: every path that is opened has real directories in front."""
+"""A real directory as a tree, read lazily, with a journal of what was seen.
+
+Links are never followed: a path is looked at only when every directory in front of it was seen to be a real directory. Each answer is
+written into the journal, and `DirectoryTree.verify` compares the journal with the directory at the end: an answer that rests on a
+mixture of two states is an error. What is in a file is read when it is asked for (`nvsim.rootfs.content`).
+"""
 
 from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Mapping
+from types import MappingProxyType
 
-from nvsim.elf.programs import ldconfig_facts, loader_facts
-from nvsim.elf.reader import read_elf
-from nvsim.elf.store import FactsStore
+from nvsim.elf.store import BinaryFacts, FactsStore, Identity, identity_of
 from nvsim.errors import InputError
-from nvsim.ldcache import parse_cache
-from nvsim.rootfs.node import Deferred, Directory, File, FileFacts, Node, Origin, Special, Symlink
+from nvsim.rootfs.content import facts_of_binary, is_program_name, read_content
+from nvsim.rootfs.node import EMPTY_FILE, Deferred, Directory, File, FileFacts, Node, Origin, Special, Symlink
 
-_TEXT_LIMIT = 1 << 20
-_SPECIAL = {stat.S_IFCHR: "char", stat.S_IFBLK: "block", stat.S_IFSOCK: "socket", stat.S_IFIFO: "fifo"}
+_SPECIAL: Mapping[int, str] = MappingProxyType(
+    {stat.S_IFCHR: "char", stat.S_IFBLK: "block", stat.S_IFSOCK: "socket", stat.S_IFIFO: "fifo"}
+)
+_CHANGED = "changed while it was read"
+_Seen = Identity | tuple[int, int, int, int, int, None] | None
 
 
 class DirectoryTree:
-    """The tree below `path`. What was seen is kept, so that every answer comes from one moment; `check_unchanged` tells whether it
-    still holds."""
+    """The tree below the directory `path`. `store` keeps the facts of its binaries; `name` is what it is called in messages.
+
+    Reading raises `InputError` for a file or directory that the user may not read, and for a file that changed since it was seen.
+    """
+
+    __slots__ = ("_devices", "_listed", "_names", "_nodes", "_origin", "_read_file", "_seen", "_store", "_top", "name")
 
     def __init__(self, path: str | os.PathLike[str], store: FactsStore | None = None, *, name: str | None = None):
         self._top = os.path.abspath(path).rstrip("/")
-        self._store = store or FactsStore()
+        self._store = store if store is not None else FactsStore()
         self.name = name or str(path)
+        self._origin = Origin("image", self.name)
         self._nodes: dict[str, Node | None] = {}
         self._names: dict[str, tuple[str, ...]] = {}
-        self._seen: dict[str, tuple[int, int, int, int]] = {}
+        self._seen: dict[str, _Seen] = {}
+        self._listed: dict[str, int] = {}
+        self._devices: dict[int, str] = {}
+        self._read_file = self._content
 
     def node(self, path: str) -> Node | None:
-        if path in self._nodes:
+        try:
             return self._nodes[path]
-        node = self._read(path)
-        self._nodes[path] = node
-        return node
+        except KeyError:
+            node = self._nodes[path] = self._look(path)
+            return node
 
     def names(self, path: str) -> tuple[str, ...]:
-        if path not in self._names:
-            names: tuple[str, ...] = ()
-            if isinstance(self.node(path), Directory):
-                try:
-                    names = tuple(sorted(os.listdir(self._real(path))))
-                except PermissionError:
-                    raise InputError("directory cannot be read", source=self._real(path)) from None
-            self._names[path] = names
-        return self._names[path]
+        known = self._names.get(path)
+        if known is None:
+            known = self._names[path] = self._list(path) if isinstance(self.node(path), Directory) else ()
+        return known
 
-    def check_unchanged(self) -> None:
-        """Raise `InputError` when a file that an answer rests on has changed since it was read."""
+    def verify(self) -> None:
+        """Compare the journal with the directory. Raises `InputError` naming a path that is no longer what it was when it was seen."""
         for path, before in self._seen.items():
             try:
-                st = os.lstat(self._real(path))
-                now = (st.st_dev, st.st_ino, st.st_size, st.st_mtime_ns)
-            except OSError:
-                now = (0, 0, 0, 0)
+                now = _state(os.lstat(self._real(path)))
+            except (FileNotFoundError, NotADirectoryError):
+                now = None
+            except OSError as e:
+                raise InputError(f"cannot be read: {e.strerror}", source=self._real(path)) from None
             if now != before:
-                raise InputError("changed while it was read", source=self._real(path), hint="run again")
+                raise InputError(_CHANGED, source=self._real(path), hint="run again")
+        for path, changed_at in self._listed.items():
+            if os.lstat(self._real(path)).st_mtime_ns != changed_at:
+                raise InputError(_CHANGED, source=self._real(path), hint="run again")
 
     def _real(self, path: str) -> str:
         return self._top + path if path != "/" else self._top or "/"
 
-    def _read(self, path: str) -> Node | None:
-        if path != "/" and not isinstance(self.node(path.rpartition("/")[0] or "/"), Directory):
-            return None
-        try:
-            st = os.lstat(self._real(path))
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-        except OSError as e:
-            raise InputError(f"cannot be read: {e.strerror}", source=self._real(path)) from None
-        mode, kind = stat.S_IMODE(st.st_mode), stat.S_IFMT(st.st_mode)
-        origin = Origin("image", self.name)
-        if kind == stat.S_IFDIR:
-            return Directory(mode, st.st_uid, st.st_gid, origin)
-        if kind == stat.S_IFLNK:
-            return Symlink(os.readlink(self._real(path)), uid=st.st_uid, gid=st.st_gid, origin=origin)
-        if kind != stat.S_IFREG:
-            rdev = (os.major(st.st_rdev), os.minor(st.st_rdev)) if kind in (stat.S_IFCHR, stat.S_IFBLK) else None
-            return Special(_SPECIAL.get(kind, "fifo"), rdev, mode, st.st_uid, st.st_gid, origin)
-        self._seen[path] = (st.st_dev, st.st_ino, st.st_size, st.st_mtime_ns)
-        content = Deferred(lambda: self._content(path, st)) if st.st_size else FileFacts(text="")
-        inode = (f"dev:{st.st_dev}", st.st_ino)
-        return File(st.st_size, inode, content, mode, st.st_uid, st.st_gid, origin)
-
-    def _content(self, path: str, st: os.stat_result) -> FileFacts:
+    def _list(self, path: str) -> tuple[str, ...]:
         real = self._real(path)
         try:
-            descriptor = os.open(real, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            self._listed[path] = os.lstat(real).st_mtime_ns
+            return tuple(sorted(os.listdir(real)))
+        except PermissionError:
+            raise InputError("directory cannot be read", source=real) from None
+        except OSError:
+            raise InputError(_CHANGED, source=real, hint="run again") from None
+
+    def _look(self, path: str) -> Node | None:
+        """lstat of one path, written into the journal."""
+        if path != "/" and not isinstance(self.node(path.rpartition("/")[0] or "/"), Directory):
+            return None
+        real = self._real(path)
+        try:
+            st = os.lstat(real)
+        except (FileNotFoundError, NotADirectoryError):
+            self._seen[path] = None
+            return None
         except OSError as e:
             raise InputError(f"cannot be read: {e.strerror}", source=real) from None
-        with os.fdopen(descriptor, "rb") as file:
-            head = file.read(4096)
-            if head.startswith(b"\x7fELF"):
-                identity = (st.st_dev, st.st_ino, st.st_size, st.st_mtime_ns, st.st_ctime_ns)
-                elf = self._store.get(identity, lambda: read_elf(file.fileno(), symbols=False))
-                loader = ldconfig = None
-                base = path.rpartition("/")[2]
-                if base.startswith(("ld-", "ld.", "ld64", "libc.musl", "libc.so")) or base.startswith("ldconfig"):
-                    file.seek(0)
-                    data = file.read()
-                    loader = loader_facts(data)
-                    ldconfig = ldconfig_facts(data) if loader is None else None
-                return FileFacts(elf=elf, loader=loader, ldconfig=ldconfig)
-            if head.startswith((b"glibc-ld.so.cache", b"ld.so-1.7.0")):
-                return FileFacts(ldcache=parse_cache(head + file.read()), head=head[:256])
-            if b"\0" not in head and st.st_size <= _TEXT_LIMIT:
-                return FileFacts(text=(head + file.read()).decode("utf-8", "surrogateescape"))
-            return FileFacts(head=head[:256])
+        self._seen[path] = seen = _state(st)
+        kind = stat.S_IFMT(st.st_mode)
+        mode = _MODES.get(st.st_mode & 0o7777) or st.st_mode & 0o7777
+        if kind == stat.S_IFREG:
+            content: FileFacts | Deferred = Deferred(self._read_file, path, seen) if st.st_size else EMPTY_FILE
+            inode = (self._device(st.st_dev), st.st_ino)
+            return File(st.st_size, inode, content, mode, st.st_uid, st.st_gid, self._origin)
+        if kind == stat.S_IFDIR:
+            return Directory(mode, st.st_uid, st.st_gid, self._origin)
+        if kind == stat.S_IFLNK:
+            try:
+                target = os.readlink(real)
+            except OSError:
+                raise InputError(_CHANGED, source=real, hint="run again") from None
+            return Symlink(target, uid=st.st_uid, gid=st.st_gid, origin=self._origin)
+        rdev = (os.major(st.st_rdev), os.minor(st.st_rdev)) if kind in (stat.S_IFCHR, stat.S_IFBLK) else None
+        return Special(_SPECIAL.get(kind, "fifo"), rdev, mode, st.st_uid, st.st_gid, self._origin)
+
+    def _device(self, number: int) -> str:
+        return self._devices.setdefault(number, f"dev:{number}")
+
+    def _content(self, path: str, seen: Identity) -> FileFacts:
+        program = is_program_name(path.rpartition("/")[2])
+        known = self._store.find(seen, program=program)
+        if known is not None:
+            return facts_of_binary(known)
+        real = self._real(path)
+        try:
+            fd = os.open(real, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError as e:
+            raise InputError(f"cannot be read: {e.strerror}", source=real) from None
+        try:
+            if identity_of(os.fstat(fd)) != seen:
+                raise InputError(_CHANGED, source=real, hint="run again")
+            facts = read_content(fd, seen[2], program)
+        except OSError as e:
+            raise InputError(f"cannot be read: {e.strerror}", source=real) from None
+        finally:
+            os.close(fd)
+        if facts.elf is not None:
+            self._store.keep(seen, BinaryFacts(facts.elf, facts.loader, facts.ldconfig), program=program)
+        return facts
+
+
+_MODES = {mode: mode for mode in (0o644, 0o755, 0o600, 0o444, 0o555, 0o640, 0o4755, 0o2755, 0o1777)}
+
+
+def _state(st: os.stat_result) -> _Seen:
+    """What must not change: everything of a file or link; of a directory what it is, as new names in it are told by its listing."""
+    if stat.S_ISREG(st.st_mode) or stat.S_ISLNK(st.st_mode):
+        return identity_of(st)
+    return (st.st_dev, st.st_ino, st.st_mode, st.st_uid, st.st_gid, None)

@@ -62,21 +62,26 @@ class FileFacts:
     extra: Mapping[str, Any] = field(factory=dict, hash=False)
 
 
+EMPTY_FILE = FileFacts(text="")
+OPAQUE_FILE = FileFacts()
+
+
 class Deferred:
-    """Facts that are read when first asked for, once. The reading function may raise `InputError`."""
+    """Facts that are read when first asked for, once, by `read(*args)`, which may raise `InputError`."""
 
-    __slots__ = ("_read", "_value")
+    __slots__ = ("_args", "_read", "_value")
 
-    def __init__(self, read: Callable[[], FileFacts]):
-        self._read: Callable[[], FileFacts] | None = read
+    def __init__(self, read: Callable[..., FileFacts], *args: object):
+        self._read = read
+        self._args = args
         self._value: FileFacts | None = None
 
     def get(self) -> FileFacts:
-        if self._value is None:
-            assert self._read is not None
-            self._value = self._read()
-            self._read = None
-        return self._value
+        value = self._value
+        if value is None:
+            value = self._value = self._read(*self._args)
+            self._args = ()
+        return value
 
 
 @frozen(slots=True, eq=False)

@@ -1,0 +1,79 @@
+"""What is in a real file: ELF facts, an ld.so.cache, text, or the first bytes of something opaque.
+
+The one place that decides how much of a file is read, for files of a directory and for members of an archive. What the bytes mean is
+told by `nvsim.elf` and `nvsim.ldcache`; facts that are known already come from `nvsim.elf.store`.
+"""
+
+from __future__ import annotations
+
+import os
+
+from nvsim.elf.facts import ElfFacts
+from nvsim.elf.header import HEAD, MAGIC
+from nvsim.elf.programs import ldconfig_facts, loader_facts
+from nvsim.elf.reader import read_descriptor, read_elf
+from nvsim.elf.store import BinaryFacts
+from nvsim.ldcache import parse_cache
+from nvsim.rootfs.node import FileFacts
+
+TEXT_LIMIT = 1 << 20  # a longer file is opaque
+SCRIPT_HEAD = 256  # what the kernel reads of a script (BINPRM_BUF_SIZE)
+_OTHER_HEAD = 16
+_CACHE_MAGICS = (b"glibc-ld.so.cache", b"ld.so-1.7.0")
+_CACHE_LIMIT = 64 << 20
+_PROGRAM_LIMIT = 64 << 20
+
+
+def is_program_name(name: str) -> bool:
+    """Whether a binary of this name is asked if it is a loader or ldconfig, which takes all its bytes."""
+    return name.startswith(("ld-", "ld.", "ld64", "libc.musl", "ldconfig")) or name == "libc.so"
+
+
+def read_content(fd: int, size: int, program: bool) -> FileFacts:
+    """The facts of an open regular file of `size` bytes. `program`: look whether a binary is a loader or ldconfig. Raises OSError."""
+    head = os.pread(fd, HEAD, 0)
+    if head.startswith(MAGIC):
+        elf = read_descriptor(fd, head=head, size=size, symbols=False)
+        whole = _whole(fd, size) if program and size <= _PROGRAM_LIMIT else b""
+        return facts_of_binary(_binary(elf, whole))
+    cache = head.startswith(_CACHE_MAGICS) and size <= _CACHE_LIMIT
+    if cache or (size <= TEXT_LIMIT and b"\0" not in head):
+        return content_of(_whole(fd, size), program)
+    return FileFacts(head=_head(head))
+
+
+def content_of(data: bytes, program: bool) -> FileFacts:
+    """`read_content` of a file whose bytes are all there."""
+    if data.startswith(MAGIC):
+        return facts_of_binary(_binary(read_elf(data, symbols=False), data if program else b""))
+    if data.startswith(_CACHE_MAGICS):
+        return FileFacts(ldcache=parse_cache(data), head=data[:SCRIPT_HEAD])
+    if len(data) <= TEXT_LIMIT and b"\0" not in data[:HEAD]:
+        return FileFacts(text=data.decode("utf-8", "surrogateescape"))
+    return FileFacts(head=_head(data))
+
+
+def facts_of_binary(binary: BinaryFacts) -> FileFacts:
+    """The facts of a file with what is known of it as a binary."""
+    return FileFacts(elf=binary.elf, loader=binary.loader, ldconfig=binary.ldconfig)
+
+
+def _binary(elf: ElfFacts | None, whole: bytes) -> BinaryFacts:
+    loader = loader_facts(whole) if whole else None
+    return BinaryFacts(elf, loader, ldconfig_facts(whole) if whole and loader is None else None)
+
+
+def _whole(fd: int, size: int) -> bytes:
+    parts = []
+    at = 0
+    while at < size:
+        part = os.pread(fd, size - at, at)
+        if not part:
+            break
+        parts.append(part)
+        at += len(part)
+    return b"".join(parts)
+
+
+def _head(data: bytes) -> bytes:
+    return data[: SCRIPT_HEAD if data.startswith(b"#!") else _OTHER_HEAD]
