@@ -16,14 +16,14 @@ _PRELOAD = re.compile(rb"\0((?:/[^\0/]+)*/etc/ld[a-z-]*\.so\.preload)\0")
 
 def loader_facts(data: bytes) -> LoaderFacts | None:
     """The facts of a glibc or musl loader; None when `data` is none."""
-    musl = _MUSL_PATH.search(data)
-    if b"Error loading shared library" in data and musl is not None:
+    musl = _musl_path(data) if b"Error loading shared library" in data else None
+    if musl is not None:
         version = _MUSL_VERSION.search(data)
         assumed = () if version else ("the version of musl is taken for 1.2.3",)
         name = re.search(rb"/etc/(ld-musl-[a-z0-9_]+\.path)", data)
         path_file = f"/etc/{name[1].decode()}" if name else "/etc/ld-musl-x86_64.path"
         number = version[1].decode() if version else "1.2.3"
-        return LoaderFacts("musl", number, system_path=musl[1].decode(), path_file=path_file, assumed=assumed)
+        return LoaderFacts("musl", number, system_path=musl, path_file=path_file, assumed=assumed)
     release = _RELEASE.search(data)
     if release is None or b"error while loading shared libraries" not in data:
         return None
@@ -43,6 +43,12 @@ def loader_facts(data: bytes) -> LoaderFacts | None:
         preload[1].decode() if preload else None,
         assumed=assumed,
     )
+
+
+def _musl_path(data: bytes) -> str | None:
+    """The built-in library path; execvp's default PATH, a list of directories too, stands in the same file."""
+    lists = (m[1].decode() for m in _MUSL_PATH.finditer(data))
+    return next((text for text in lists if not any(d.endswith("/bin") for d in text.split(":"))), None)
 
 
 def _system_dirs(data: bytes) -> tuple[str, ...]:
