@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 import cdi_vectors
 from nvsim.inject.cdi.inject import apply_edits, clean_path, inject_devices
 from nvsim.inject.cdi.load import dump_json, dump_yaml, parse_spec
-from nvsim.inject.cdi.names import NamePanic, parse_name
 from nvsim.inject.cdi.registry import load_registry, spec_files
 from nvsim.inject.cdi.spec import (
     CdiDevice,
@@ -32,6 +31,7 @@ from nvsim.queries import cdi
 from nvsim.rootfs.node import File, FileFacts, Symlink
 from nvsim.rootfs.resolve import Resolver
 from nvsim.rootfs.tree import MemoryTree
+from nvsim.toolkit.cdi_name import NamePanic, parse_name
 
 # Two devices conflict in two files: the library reports them in the order of a Go map, which is different in each run
 UNORDERED = {"cache/conflict-in-higher"}

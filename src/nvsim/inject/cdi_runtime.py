@@ -13,14 +13,15 @@ from typing import Any
 from attrs import frozen
 
 from nvsim.inject.cdi.inject import inject_devices, inject_spec
-from nvsim.inject.cdi.names import is_qualified
 from nvsim.inject.cdi.registry import DEFAULT_DIRS, Registry, load_registry, spec_files
 from nvsim.inject.cdi.spec import CdiSpec
 from nvsim.inject.generate.csv_files import DEFAULT_DIR, csv_files
 from nvsim.inject.generate.generate import generate_spec
 from nvsim.inject.generate.generator import GenerateOptions, new_generator
 from nvsim.inject.generate.host import CdiHost
-from nvsim.inject.log import ToolFailure, ToolLog, go_quote
+from nvsim.inject.log import ToolFailure, ToolLog
+from nvsim.toolkit.cdi_name import is_qualified
+from nvsim.toolkit.go_text import go_quote
 
 AUTOMATIC_KIND = "runtime.nvidia.com/gpu"
 _AUTOMATIC_VENDOR = "runtime.nvidia.com"

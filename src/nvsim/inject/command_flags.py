@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 
 from attrs import evolve, frozen
 
-from nvsim.inject.log import ToolFailure, go_quote
+from nvsim.inject.log import ToolFailure
+from nvsim.toolkit.go_text import go_quote
 
 Value = str | bool | tuple[str, ...]
 _TRUE = ("1", "t", "T", "TRUE", "true", "True")

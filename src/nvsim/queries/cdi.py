@@ -12,8 +12,8 @@ from attrs import evolve
 
 from nvsim.elf.facts import ElfFacts, LdconfigFacts
 from nvsim.errors import InputError
+from nvsim.inject.cdi.annotations import parse_annotations
 from nvsim.inject.cdi.inject import inject_devices
-from nvsim.inject.cdi.names import NamePanic, parse_annotations, parse_name
 from nvsim.inject.cdi.registry import Registry, load_registry
 from nvsim.inject.cdi.spec import minimum_version, spec_from_json, spec_to_json
 from nvsim.inject.cdi.validate import version_error
@@ -27,6 +27,7 @@ from nvsim.rootfs.overlay import RootFS
 from nvsim.rootfs.resolve import Resolver
 from nvsim.rootfs.tree import MemoryTree, Tree
 from nvsim.rootfs.treefile import ldcache_to_json, tree_from_json
+from nvsim.toolkit.cdi_name import NamePanic, parse_name
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 

@@ -14,12 +14,13 @@ from nvsim.inject.cdi.plan import STAGES, is_nvidia_hook
 from nvsim.inject.generate.host import CdiHost, host_of_profile
 from nvsim.inject.hooks.command import run_hook
 from nvsim.inject.hooks.root import ERRNO_TEXT
-from nvsim.inject.log import ToolFailure, go_quote
+from nvsim.inject.log import ToolFailure
 from nvsim.inject.plan import DeviceNode, Effect, HookRun, Injected, InjectionPlan, PlannedMount
 from nvsim.rootfs.node import Directory, File, FileFacts, Origin, Special
 from nvsim.rootfs.overlay import Editor, Mount, RootFS
 from nvsim.rootfs.resolve import PathError, Resolved, Resolver
 from nvsim.rootfs.tree import MemoryTree, join, parent_of
+from nvsim.toolkit.go_text import go_quote
 
 ENGINE = "engine"
 _BEFORE_START = ("prestart", "createRuntime", "createContainer")

@@ -14,9 +14,10 @@ from attrs import evolve
 
 from nvsim.inject.cdi.registry import Registry
 from nvsim.inject.cdi.spec import CdiHook, CdiMount, CdiNode, CdiSpec, Edits, IntelRdt
-from nvsim.inject.log import ToolFailure, go_quote
+from nvsim.inject.log import ToolFailure
 from nvsim.rootfs.node import Special
 from nvsim.rootfs.resolve import PathError, Resolver
+from nvsim.toolkit.go_text import go_quote
 
 ERRNO_TEXT = {
     "ENOENT": "no such file or directory",

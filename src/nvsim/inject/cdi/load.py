@@ -14,7 +14,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from nvsim.inject.cdi.spec import CdiSpec, Reasons, spec_from_json, spec_to_json
-from nvsim.inject.log import ToolFailure, go_quote
+from nvsim.inject.log import ToolFailure
+from nvsim.toolkit.go_text import go_quote
 
 # Go struct name -> JSON field -> Go type. "*" = pointer; a name from this table = nested struct.
 _STRUCTS: Mapping[str, Mapping[str, str]] = {

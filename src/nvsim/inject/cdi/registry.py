@@ -9,13 +9,14 @@ from collections.abc import Iterable, Mapping
 from attrs import frozen
 
 from nvsim.inject.cdi.load import parse_spec
-from nvsim.inject.cdi.names import parse_kind
 from nvsim.inject.cdi.spec import CdiDevice, CdiSpec, Edits
 from nvsim.inject.cdi.validate import spec_error
-from nvsim.inject.log import ToolFailure, go_quote
+from nvsim.inject.log import ToolFailure
 from nvsim.rootfs.node import Directory, File
 from nvsim.rootfs.resolve import Resolved, Resolver
 from nvsim.rootfs.tree import Tree, join
+from nvsim.toolkit.cdi_name import parse_kind
+from nvsim.toolkit.go_text import go_quote
 from nvsim.toolkit.request import Because
 
 DEFAULT_DIRS = ("/etc/cdi", "/var/run/cdi")

@@ -5,7 +5,6 @@ Every function returns the library's error text, or None. Annotation keys are in
 
 from __future__ import annotations
 
-from nvsim.inject.cdi.names import class_error, device_name_error, parse_kind, vendor_error
 from nvsim.inject.cdi.spec import (
     KNOWN_VERSIONS,
     CdiDevice,
@@ -18,7 +17,8 @@ from nvsim.inject.cdi.spec import (
     NetDevice,
     minimum_version,
 )
-from nvsim.inject.log import go_quote
+from nvsim.toolkit.cdi_name import class_error, device_name_error, parse_kind, vendor_error
+from nvsim.toolkit.go_text import go_quote
 
 HOOK_NAMES = ("prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop")
 

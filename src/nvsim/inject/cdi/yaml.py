@@ -10,7 +10,8 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
-from nvsim.inject.log import ToolFailure, go_quote
+from nvsim.inject.log import ToolFailure
+from nvsim.toolkit.go_text import go_quote
 
 if TYPE_CHECKING:
     from yaml.nodes import Node

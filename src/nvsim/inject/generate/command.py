@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from attrs import evolve, frozen
 
 from nvsim.inject.cdi.load import dump_json, dump_yaml, parse_spec
-from nvsim.inject.cdi.names import class_error, vendor_error
 from nvsim.inject.cdi.spec import CdiDevice, CdiSpec, Edits, with_minimum_version
 from nvsim.inject.cdi.transform import transform_root
 from nvsim.inject.cdi.validate import spec_error
@@ -20,6 +19,7 @@ from nvsim.inject.generate.host import CdiHost
 from nvsim.inject.generate.lookup import executables
 from nvsim.inject.generate.nvml import COHERENT
 from nvsim.inject.log import ToolFailure, ToolLog
+from nvsim.toolkit.cdi_name import class_error, vendor_error
 
 DEFAULT_CTK = "/usr/bin/nvidia-ctk"
 DEFAULT_CDI_HOOK = "/usr/bin/nvidia-cdi-hook"

@@ -15,7 +15,8 @@ from nvsim.inject.generate.generator import Generator
 from nvsim.inject.generate.host import Nvml, NvmlGpu, nvml_text, open_nvml
 from nvsim.inject.generate.libraries import ldcache_hook
 from nvsim.inject.generate.nvml import gpu_devices
-from nvsim.inject.log import ToolFailure, go_quote
+from nvsim.inject.log import ToolFailure
+from nvsim.toolkit.go_text import go_quote
 from nvsim.toolkit.request import Because
 
 _GPU_NODE = re.compile(r"/dev/nvidia[0-9]+\Z")

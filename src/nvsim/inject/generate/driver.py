@@ -9,7 +9,8 @@ from attrs import define
 from nvsim.inject.generate import lookup
 from nvsim.inject.generate.host import CdiHost
 from nvsim.inject.generate.lookup import Locator, join_path
-from nvsim.inject.log import ToolFailure, ToolLog, go_quote
+from nvsim.inject.log import ToolFailure, ToolLog
+from nvsim.toolkit.go_text import go_quote
 
 
 @define(slots=True)

@@ -12,8 +12,9 @@ from nvsim.inject.generate import lookup
 from nvsim.inject.generate.discover import Discoverer, Found, char_devices, merge, mounts
 from nvsim.inject.generate.driver import Driver
 from nvsim.inject.generate.lookup import join_path
-from nvsim.inject.log import ToolFailure, go_quote
+from nvsim.inject.log import ToolFailure
 from nvsim.rootfs.resolve import PathError
+from nvsim.toolkit.go_text import go_quote
 from nvsim.toolkit.request import Because
 
 GATED_MODES = ("gdrcopy", "gds", "mofed", "nvswitch")

@@ -10,9 +10,10 @@ from nvsim.inject.generate.discover import Discoverer, Found, HookCreator, find,
 from nvsim.inject.generate.driver import Driver
 from nvsim.inject.generate.host import CdiHost
 from nvsim.inject.generate.lookup import go_match, join_path
-from nvsim.inject.log import ToolFailure, ToolLog, go_quote
+from nvsim.inject.log import ToolFailure, ToolLog
 from nvsim.rootfs.node import File, Symlink
 from nvsim.rootfs.resolve import Resolved, Resolver
+from nvsim.toolkit.go_text import go_quote
 from nvsim.toolkit.request import Because
 
 # libraries without the version in their name, mounted only on request (feature flag enable-explicit-driver-libraries)

@@ -12,9 +12,10 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 
 from nvsim.inject.cdi.inject import ERRNO_TEXT, clean_path
-from nvsim.inject.log import ToolFailure, ToolLog, go_quote
+from nvsim.inject.log import ToolFailure, ToolLog
 from nvsim.rootfs.node import Directory, File, Special, Symlink
 from nvsim.rootfs.resolve import PathError, Resolved, Resolver
+from nvsim.toolkit.go_text import go_quote
 
 Locator = Callable[[str], tuple[str, ...]]
 Filter = Callable[[Resolver, str], bool]

@@ -12,7 +12,8 @@ from nvsim.inject.generate.generator import Generator
 from nvsim.inject.generate.graphics import graphics_files
 from nvsim.inject.generate.host import Nvml, NvmlGpu, NvmlMig, nvml_text
 from nvsim.inject.generate.libraries import driver_files
-from nvsim.inject.log import ToolFailure, go_quote
+from nvsim.inject.log import ToolFailure
+from nvsim.toolkit.go_text import go_quote
 
 COHERENT = "gpu.nvidia.com/coherent"
 Chosen = tuple[int, NvmlGpu, NvmlMig | None]

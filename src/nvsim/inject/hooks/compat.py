@@ -11,10 +11,11 @@ from typing import Any
 
 from nvsim.inject.generate.lookup import go_match, join_path
 from nvsim.inject.hooks.root import ContainerRoot
-from nvsim.inject.log import ToolFailure, ToolLog, go_quote
+from nvsim.inject.log import ToolFailure, ToolLog
 from nvsim.rootfs.node import Directory, File
 from nvsim.rootfs.resolve import Resolved
 from nvsim.rootfs.tree import join
+from nvsim.toolkit.go_text import go_quote
 
 DEFAULT_COMPAT_DIR = "/usr/local/cuda/compat"
 NOTE_OWNER = "NVIDIA Corporation"

@@ -9,10 +9,11 @@ from attrs import evolve
 
 from nvsim.inject.cdi.inject import clean_path
 from nvsim.inject.hooks.root import ERRNO_TEXT, ContainerRoot
-from nvsim.inject.log import ToolFailure, ToolLog, go_quote
+from nvsim.inject.log import ToolFailure, ToolLog
 from nvsim.rootfs.node import Directory, Node, Symlink
 from nvsim.rootfs.resolve import PathError, Resolved, Resolver
 from nvsim.rootfs.tree import join
+from nvsim.toolkit.go_text import go_quote
 
 
 def create_symlinks(root: ContainerRoot, host: Resolver, log: ToolLog, links: Sequence[str]) -> None:

@@ -1,17 +1,14 @@
-"""CDI device names: ``VENDOR/CLASS=NAME`` (CDI library, ``pkg/parser/parser.go`` and ``pkg/cdi/annotations.go``).
+"""CDI device names: ``VENDOR/CLASS=NAME`` (CDI library, ``pkg/parser/parser.go``).
 
 The functions return the library's error text, or None when the name is valid.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from attrs import frozen
 
-from nvsim.inject.log import ToolFailure, go_quote
+from nvsim.toolkit.go_text import go_quote
 
-ANNOTATION_PREFIX = "cdi.k8s.io/"
 _LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
 _ALPHANUMERIC = _LETTERS | frozenset("0123456789")
 _INNER = _ALPHANUMERIC | frozenset("_-.")
@@ -114,18 +111,3 @@ def device_name_error(name: str) -> str | None:
     if name[-1] not in _ALPHANUMERIC:
         return f"invalid name {go_quote(name)}, should end with a letter or digit"
     return None
-
-
-def parse_annotations(annotations: Mapping[str, str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The CDI annotation keys and the devices that they request, in key order. Raises `ToolFailure`."""
-    keys = []
-    devices: list[str] = []
-    for key, value in annotations.items():
-        if not key.startswith(ANNOTATION_PREFIX):
-            continue
-        for device in value.split(","):
-            if not is_qualified(device):
-                raise ToolFailure(f"invalid CDI device name {go_quote(device)}")
-            devices.append(device)
-        keys.append(key)
-    return tuple(keys), tuple(devices)
