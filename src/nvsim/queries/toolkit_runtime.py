@@ -6,8 +6,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from nvsim.errors import InputError
+from nvsim.toolkit.cdi_name import NamePanic, parse_name
 from nvsim.toolkit.config import ConfigError, config_json, default_config, load_config
 from nvsim.toolkit.releases import NEWEST, Release, release_of
+from nvsim.toolkit.requirements import RequirementError, parse_requirements, unmet
+from nvsim.toolkit.runtime_args import BundleError, bundle_of, is_create, spec_path
+from nvsim.toolkit.versions import SemVer, VersionError, compare_texts, compare_versions, parse_version
 
 Query = Mapping[str, Any]
 
@@ -40,6 +44,72 @@ def _changed(default: dict[str, Any], config: dict[str, Any], path: str = "") ->
     return out
 
 
+def _cdi_name(query: Query) -> dict[str, Any]:
+    """The parts of a fully-qualified CDI device name, or why it is none."""
+    try:
+        parsed = parse_name(_text(query, "name"))
+    except NamePanic as e:
+        return {"error": f"panic: {e}"}
+    if parsed.error is not None:
+        return {"error": parsed.error}
+    return {"vendor": parsed.vendor, "class": parsed.cls, "device": parsed.name}
+
+
+def _version(query: Query) -> dict[str, Any]:
+    """Two versions: whether each is one, which comes first, and the first without its patch level."""
+    library = _release(query).semver
+    texts = {name: _text(query, name) for name in ("a", "b")}
+    found: dict[str, SemVer] = {}
+    out: dict[str, Any] = {}
+    for name, text in texts.items():
+        try:
+            found[name] = parse_version(text, library)
+        except VersionError as e:
+            if name == "a" and library == "masterminds":
+                out["a_error"] = str(e)
+        out[f"{name}_valid"] = name in found
+    if "a" in found:
+        out["a_major_minor"] = found["a"].major_minor
+    if library == "x-mod":
+        out["compare"] = compare_texts(texts["a"], texts["b"])
+    elif len(found) == 2:
+        out["compare"] = compare_versions(found["a"], found["b"])
+    return out
+
+
+def _requirements(query: Query) -> dict[str, Any]:
+    """Whether requirements in the toolkit's own language hold for some properties."""
+    library = _release(query).semver
+    requirements, properties = query.get("requirements"), query.get("properties")
+    if not isinstance(requirements, list) or not isinstance(properties, dict):
+        raise InputError("a requirements query needs 'requirements' (a list of strings) and 'properties' (an object)")
+    try:
+        constraint = parse_requirements([str(r) for r in requirements], library)
+    except RequirementError as e:
+        return {"met": False, "message": str(e)}
+    message = unmet(constraint, {k: str(v) for k, v in properties.items()}, library)
+    out: dict[str, Any] = {"constraint": str(constraint), "met": message is None}
+    return out if message is None else {**out, "message": message}
+
+
+def _runtime_args(query: Query) -> dict[str, Any]:
+    """What the runtime reads out of its arguments."""
+    argv = _argv(query)
+    out: dict[str, Any] = {"create": is_create(argv)}
+    try:
+        bundle = bundle_of(argv)
+    except BundleError as e:
+        return {**out, "bundle_error": str(e)}
+    return {**out, "bundle": bundle, "spec_path": spec_path(bundle)}
+
+
+def _argv(query: Query) -> list[str]:
+    argv = query.get("argv")
+    if not isinstance(argv, list) or not all(isinstance(a, str) for a in argv):
+        raise InputError("a toolkit query needs 'argv' as a JSON list of strings")
+    return argv
+
+
 def _release(query: Query) -> Release:
     return release_of(str(query.get("toolkit", NEWEST)))
 
@@ -51,4 +121,10 @@ def _text(query: Query, key: str) -> str:
     return value
 
 
-_KINDS: Mapping[str, Callable[[Query], dict[str, Any]]] = {"config": _config}
+_KINDS: Mapping[str, Callable[[Query], dict[str, Any]]] = {
+    "config": _config,
+    "version": _version,
+    "cdi-name": _cdi_name,
+    "requirements": _requirements,
+    "runtime-args": _runtime_args,
+}
