@@ -200,6 +200,12 @@ BEHAVIOURS = (
         ("1.18.0", "visible", "all requested devices, from wherever, are fully-qualified CDI names"),
     ),
     _behaviour(
+        "hook_auto_sees_mounts",
+        "do volume mounts take part in the hook's mode `auto`",
+        ("", False, "no"),
+        ("1.17.0", True, "yes"),
+    ),
+    _behaviour(
         "wsl_first",
         "libdxcore.so in mode `auto`",
         ("", False, "not looked at"),
@@ -447,6 +453,7 @@ class Release:
     automatic_devices: Literal["none", "fall-back", "required"] = field(kw_only=True)
     modes: tuple[str, ...] = field(kw_only=True)
     auto_cdi: Literal["never", "env", "env-and-mounts", "visible"] = field(kw_only=True)
+    hook_auto_sees_mounts: bool = field(kw_only=True)
     wsl_first: bool = field(kw_only=True)
     integrated_gpus: Literal["ignored", "all-nvgpu", "all", "any"] = field(kw_only=True)
     runtime_auto_mode: Literal["legacy", "jit-cdi"] = field(kw_only=True)
