@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from attrs import evolve, frozen
 
-from nvsim.errors import UnsupportedError
 from nvsim.inject.plan import Injected, InjectionPlan
 from nvsim.loader import process as loader
 from nvsim.loader.outcome import DlopenCall, DlopenResult, Machine, Outcome, ProcessRequest
@@ -17,7 +16,9 @@ from nvsim.rootfs.node import File
 from nvsim.rootfs.overlay import RootFS
 from nvsim.rootfs.resolve import Resolver
 from nvsim.scenario import stages
-from nvsim.scenario.engine import Call, Process, engine_root, process_of, who_is_called
+from nvsim.scenario.engine import Process, process_of
+from nvsim.scenario.engine_call import Call, who_is_called
+from nvsim.scenario.engine_root import engine_root
 from nvsim.scenario.messages import Lookup, create_failed, exec_failed, look_up
 from nvsim.scenario.model import Scenario
 from nvsim.toolkit.request import ContainerRequest
@@ -69,36 +70,24 @@ class Result:
 
 def simulate(scenario: Scenario, programs: tuple[KnownProgram, ...] = ()) -> Result:
     """Predict what happens. Raises `InputError` for a scenario that no engine would accept."""
-    process = process_of(scenario)
     call = who_is_called(scenario)
-    root, assumed = engine_root(scenario)
-    assumptions = [*scenario.host.assumptions, *scenario.image.assumptions, *assumed]
+    process = process_of(scenario, call.env)
+    root, assumed = engine_root(scenario, call)
+    assumptions = [*scenario.host.assumptions, *scenario.image.assumptions, *call.assumptions, *assumed]
     request = stages.decide(scenario, process, call)
     assumptions += request.assumptions
-    if request.refused is not None:
-        shown = stages.refusal_message(request.refused)
-        main = ProcessResult(
-            process.argv,
-            "start-error",
-            "fails",
-            "the NVIDIA toolkit refuses the container",
-            message=shown,
-            exit_code=127,
-        )
+    refusal = _refusal(call, request)
+    if refusal is not None:
+        main = ProcessResult(process.argv, "start-error", "fails", refusal[0], message=refusal[1], exit_code=refusal[2])
         return Result(scenario, process, call, request, main, assumptions=_unique(assumptions))
-    try:
-        plan, injected = stages.inject(scenario, request, root)
-    except UnsupportedError as e:
-        main = ProcessResult(process.argv, "start-error", "unknown", str(e))
-        return Result(scenario, process, call, request, main, assumptions=_unique([*assumptions, str(e)]))
+    prepared = stages.inject(scenario, request, call, process, root)
+    process, plan, injected = prepared.process, prepared.plan, prepared.injected
     if plan is not None:
         assumptions += plan.assumptions
-    failure = injected.failure
-    if failure is not None:
-        shown = stages.failure_message(request, failure, injected.exit)
-        main = ProcessResult(
-            process.argv, "start-error", "fails", "injecting the driver fails", message=shown, exit_code=127
-        )
+    if injected.failure is not None:
+        shown = stages.failure_message(request, prepared)
+        why = "injecting the driver fails"
+        main = ProcessResult(process.argv, "start-error", "fails", why, message=shown, exit_code=127)
         return Result(scenario, process, call, request, main, plan, injected, assumptions=_unique(assumptions))
     machine = Machine(scenario.settings.cpu or scenario.host.cpu, scenario.host.kernel)
     facts = stages.driver_facts(scenario, injected.rootfs)
@@ -108,6 +97,15 @@ def simulate(scenario: Scenario, programs: tuple[KnownProgram, ...] = ()) -> Res
     checks = _checks(plan, injected.rootfs, process, machine, programs, facts)
     assumptions += main.assumptions
     return Result(scenario, process, call, request, main, plan, injected, checks, _unique(assumptions))
+
+
+def _refusal(call: Call, request: ContainerRequest) -> tuple[str, str, int] | None:
+    """Why the container is not even tried: reason, what is shown, exit status. None = it is tried."""
+    if call.refusal is not None:
+        return f"the engine refuses the container: {call.because}", stages.engine_refusal_message(call), 125
+    if request.refused is not None:
+        return "the NVIDIA toolkit refuses the container", stages.refusal_message(request.refused), 127
+    return None
 
 
 def _unique(items: list[str]) -> tuple[str, ...]:

@@ -33,7 +33,8 @@ class Call:
     `who`: "runtime" (nvidia-container-runtime), "hook" (the engine adds the prestart hook itself), "cdi" (only the engine, which
     injects CDI devices), "mounts" (a device plugin hands over plain mounts and nodes), "refused" (the engine says no: `refusal` is its
     text) or "none". `because` says why. `cdi_devices` are injected by the engine before anything else. `env`, `annotations`,
-    `volumes`, `nodes` (host paths) are what engine or device plugin add to the container.
+    `volumes`, `nodes` (host paths) are what engine or device plugin add to the container; `hook`: the engine adds the prestart hook,
+    whoever else is called.
     """
 
     who: str
@@ -44,6 +45,7 @@ class Call:
     annotations: tuple[tuple[str, str], ...] = ()
     volumes: tuple[Volume, ...] = ()
     nodes: tuple[str, ...] = ()
+    hook: bool = False
     refusal: str | None = None
     assumptions: tuple[str, ...] = ()
     registry: Registry | None = field(default=None, eq=False, repr=False)
@@ -150,7 +152,7 @@ def _gpus(scenario: Scenario, call: Call, request: GpusRequest) -> Call:
             refusal='could not select device driver "" with capabilities: [[gpu]]',
         )
     devices = request.devices()
-    failures = []
+    failures: list[str] = []
     for way in usable:
         if way == HOOK:
             return _hook_call(call, request, failures)
@@ -169,7 +171,7 @@ def _hook_call(call: Call, request: GpusRequest, failures: list[str]) -> Call:
         env.append(f"NVIDIA_DRIVER_CAPABILITIES={','.join(known)}")
     why = f"--gpus: {call.engine.title} adds the prestart hook nvidia-container-runtime-hook itself"
     why += "".join(f" (CDI was tried first: {f})" for f in failures)
-    return evolve(call, who="hook", because=_joined(call.because, why), env=(*call.env, *env))
+    return evolve(call, who="hook", because=_joined(call.because, why), env=(*call.env, *env), hook=True)
 
 
 def _kind_in_front(device: str) -> str:

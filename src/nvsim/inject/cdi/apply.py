@@ -39,9 +39,11 @@ def apply_cdi(plan: InjectionPlan, rootfs: RootFS, profile: HostProfile) -> Inje
     return apply_on(plan, rootfs, host_of_profile(profile))
 
 
-def apply_on(plan: InjectionPlan, rootfs: RootFS, host: CdiHost, *, readonly: bool = False) -> Injected:
+def apply_on(
+    plan: InjectionPlan, rootfs: RootFS, host: CdiHost, *, readonly: bool = False, userns: bool = False
+) -> Injected:
     """As `apply_cdi`, for the generator's view of a host. `readonly`: the root is read-only while the hooks run (it usually is not:
-    the runtime makes it so after them)."""
+    the runtime makes it so after them). `userns`: in a user namespace device nodes are bind-mounted, as mknod is not allowed."""
     if plan.failure is not None:
         return Injected(rootfs, (), plan.failure, 1)
     work = _Work(rootfs.edit())
@@ -49,7 +51,10 @@ def apply_on(plan: InjectionPlan, rootfs: RootFS, host: CdiHost, *, readonly: bo
         for mount in plan.mounts:
             _mount(work, host, mount)
         for node in plan.device_nodes:
-            _device(work, node)
+            if userns:
+                _bound_device(work, host, node)
+            else:
+                _device(work, node)
     except ToolFailure as e:
         return Injected(work.editor.freeze(), tuple(work.effects), e.text, 1)
     root, effects = work.editor.freeze(), tuple(work.effects)
@@ -151,6 +156,18 @@ def mount_point(editor: Editor | RootFS, dst: str) -> tuple[str, str | None]:
     for part in found.rest.split("/"):
         path = parent_of(path) if part == ".." else path if part in ("", ".") else join(path, part)
     return path, None
+
+
+def _bound_device(work: _Work, host: CdiHost, node: DeviceNode) -> None:
+    """Bind the host's node where one would be made (runc ``bindMountDeviceNode``): it keeps the host's owner and mode."""
+    found = host.resolver.resolve(node.path)
+    if isinstance(found, PathError):
+        raise ToolFailure(f"error creating device nodes: open {node.path}: {ERRNO_TEXT.get(found.errno, found.errno)}")
+    path, error = mount_point(work.editor, node.path)
+    if error is not None:
+        raise ToolFailure(f"error creating device nodes: mkdir {posixpath.dirname(node.path)}: {error}")
+    work.editor.mount_node(Mount(path, node.path), found.node, Origin("host", node.path))
+    work.effects.append(Effect("mount", path, f"host {node.path}", ENGINE))
 
 
 def _device(work: _Work, node: DeviceNode) -> None:

@@ -64,6 +64,22 @@ def plan_edits(host: CdiHost, spec: CdiSpec, devices: Sequence[str], config: Map
     return plan_of_config(host, config, after, [edits], "cdi")
 
 
+def merged(first: InjectionPlan, second: InjectionPlan) -> InjectionPlan:
+    """What both plans do, `first` before `second`; the failure is that of the second, which is made only when the first has none."""
+    return evolve(
+        second,
+        mounts=first.mounts + second.mounts,
+        symlinks=first.symlinks + second.symlinks,
+        device_nodes=first.device_nodes + second.device_nodes,
+        env=first.env + second.env,
+        hooks=first.hooks + second.hooks,
+        skipped=first.skipped + second.skipped,
+        warnings=first.warnings + second.warnings,
+        assumptions=tuple(dict.fromkeys(first.assumptions + second.assumptions)),
+        gids=tuple(dict.fromkeys(first.gids + second.gids)),
+    )
+
+
 def _every_edit(injection: Injection) -> list[Edits]:
     edits = [e for spec in injection.specs for e in spec.all_edits()]
     if injection.registry is not None:

@@ -14,12 +14,12 @@ from nvsim.inject.generate.csv_files import default_files
 from nvsim.inject.generate.discover import DEFAULT_HOOK_PATH, Discoverer, HookCreator, edits_of
 from nvsim.inject.generate.driver import Driver
 from nvsim.inject.generate.host import CdiHost, Nvml, can_load, host_library, open_nvml
-from nvsim.inject.generate.lookup import join_path, libraries
+from nvsim.inject.generate.lookup import libraries
+from nvsim.inject.generate.platform import NVML_LIBRARY, platform_of
 from nvsim.inject.log import ToolFailure, ToolLog
 
 MODES = ("auto", "csv", "gdrcopy", "gds", "imex", "management", "mofed", "nvml", "nvswitch", "wsl")
 NAME_STRATEGIES = ("index", "type-index", "uuid")
-NVML_LIBRARY = "libnvidia-ml.so.1"
 _SANDBOX_LIBRARY = "libnvidia-sandboxutils.so.1"
 _ORIN_COMPAT_ROOT = "/usr/local/cuda/compat_orin"
 
@@ -137,29 +137,15 @@ def new_generator(host: CdiHost, log: ToolLog, options: GenerateOptions) -> Gene
 
 
 def _detected_mode(host: CdiHost, log: ToolLog, root: str, nvml_library: str) -> str:
-    """The mode for the platform (go-nvlib: ``pkg/nvlib/info``): WSL before Tegra before NVML; else nvml with a warning."""
-    if can_load(host, host_library(host, root, "libdxcore.so")):
+    """The mode for the platform: WSL before Tegra before NVML; else nvml with a warning."""
+    platform = platform_of(host, root, nvml_library)
+    if platform.dxcore:
         return "wsl"
-    has_nvml = can_load(host, host_library(host, root, NVML_LIBRARY))
-    if (_has_tegra_files(host, root) and not has_nvml) or _has_integrated_gpu(host, nvml_library):
+    if (platform.tegra and not platform.nvml) or any(platform.integrated):
         return "csv"
-    if not has_nvml:
+    if not platform.nvml:
         log.warning("Unsupported platform detected: unknown; assuming nvml")
     return "nvml"
-
-
-def _has_tegra_files(host: CdiHost, root: str) -> bool:
-    if host.text(join_path(root or "/", "/etc/nv_tegra_release")) is not None:
-        return True
-    family = host.text(join_path(root or "/", "/sys/devices/soc0/family"))
-    return family is not None and family.lower().startswith("tegra")
-
-
-def _has_integrated_gpu(host: CdiHost, nvml_library: str) -> bool:
-    try:
-        return any(gpu.integrated for gpu in open_nvml(host, nvml_library).visited())
-    except ToolFailure:
-        return False
 
 
 def _driver_version(host: CdiHost, log: ToolLog, nvml_library: str, sandbox: bool) -> str:

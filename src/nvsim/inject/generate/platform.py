@@ -1,0 +1,44 @@
+"""What kind of machine a host is, as the toolkit finds out before it chooses a mode (go-nvlib: ``pkg/nvlib/info``)."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from attrs import frozen
+
+from nvsim.inject.generate.host import CdiHost, can_load, host_library, open_nvml
+from nvsim.inject.generate.lookup import join_path
+from nvsim.inject.log import ToolFailure
+
+NVML_LIBRARY = "libnvidia-ml.so.1"
+DXCORE_LIBRARY = "libdxcore.so"
+
+
+@frozen(slots=True)
+class Platform:
+    """Whether NVML and DXCore can be loaded, whether the files say Tegra, and for each GPU of NVML whether it is an integrated one."""
+
+    nvml: bool
+    dxcore: bool
+    tegra: bool
+    integrated: tuple[bool, ...] = ()
+
+
+def platform_of(host: CdiHost, root: str = "/", nvml_library: str = NVML_LIBRARY) -> Platform:
+    """The platform of `host`, its driver below `root`. `nvml_library`: what is opened to ask for the GPUs."""
+    integrated: tuple[bool, ...] = ()
+    with suppress(ToolFailure):
+        integrated = tuple(gpu.integrated for gpu in open_nvml(host, nvml_library).visited())
+    return Platform(
+        can_load(host, host_library(host, root, NVML_LIBRARY)),
+        can_load(host, host_library(host, root, DXCORE_LIBRARY)),
+        _has_tegra_files(host, root),
+        integrated,
+    )
+
+
+def _has_tegra_files(host: CdiHost, root: str) -> bool:
+    if host.text(join_path(root or "/", "/etc/nv_tegra_release")) is not None:
+        return True
+    family = host.text(join_path(root or "/", "/sys/devices/soc0/family"))
+    return family is not None and family.lower().startswith("tegra")
