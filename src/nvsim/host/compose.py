@@ -81,7 +81,7 @@ def expand(profile: Mapping[str, Any], data: Path) -> dict[str, Any]:
 
     libc = _libc(layout, data)
     toolkit = dict(layout.get("toolkit", {}))
-    toolkit = merge(toolkit, profile.get("toolkit") or {})
+    toolkit = fill_all(merge(toolkit, profile.get("toolkit") or {}), variables(driver, kernel))
     if isinstance(toolkit.get("config"), Mapping):
         toolkit["config"] = toml_text(toolkit["config"])
     tree.update(program_entries(toolkit, tree))

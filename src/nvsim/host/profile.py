@@ -62,7 +62,7 @@ class KeptSpec:
 class Toolkit:
     """The toolkit of the host: release, which runtime the engine calls by default ("nvidia", "runc"), the text of config.toml
     (None = no file) and the PATH of the hook's process. `engine` is the container engine ("docker", "containerd", ...), with
-    `engine_version` where it is known; `device_plugin` how a Kubernetes device plugin hands GPUs over ("envvar", "volume-mounts",
+    `engine_version` where it is known and `engine_cdi` where CDI was switched on or off in it; `device_plugin` how a Kubernetes device plugin hands GPUs over ("envvar", "volume-mounts",
     "cdi-annotations", "cdi-cri", "bind-mount"; None = there is no plugin). `cdi_specs` are the CDI specs that something on the host
     keeps up to date with its driver."""
 
@@ -73,6 +73,7 @@ class Toolkit:
     engine: str = "docker"
     env: tuple[tuple[str, str], ...] = ()
     engine_version: str | None = None
+    engine_cdi: bool | None = None
     device_plugin: str | None = None
     cdi_specs: tuple[KeptSpec, ...] = ()
 

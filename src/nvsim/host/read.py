@@ -124,6 +124,7 @@ def _toolkit(data: Mapping[str, Any]) -> Toolkit:
         data.get("engine", default.engine),
         tuple(sorted(data.get("env", {}).items())),
         data.get("engine_version"),
+        data.get("engine_cdi"),
         data.get("device_plugin"),
         tuple(_kept_spec(path, told) for path, told in sorted((data.get("cdi_specs") or {}).items())),
     )
@@ -186,6 +187,7 @@ def host_to_json(profile: HostProfile, expanded: bool = True) -> dict[str, Any]:
             "engine": toolkit.engine,
             "env": dict(toolkit.env),
             "engine_version": toolkit.engine_version,
+            "engine_cdi": toolkit.engine_cdi,
             "device_plugin": toolkit.device_plugin,
             "cdi_specs": {
                 k.path: {"argv": list(k.argv), "mounts": [list(m) for m in k.mounts]} for k in toolkit.cdi_specs

@@ -301,6 +301,7 @@ _toolkit = _object(
             "env": _mapping(_text),
             "directory": _path,
             "engine_version": _or_null(_text),
+            "engine_cdi": _or_null(_flag),
             "device_plugin": _or_null(_one_of("envvar", "volume-mounts", "cdi-annotations", "cdi-cri", "bind-mount")),
             "cdi_specs": _mapping(_object(_Keys({"argv": _texts, "mounts": _list(_pair)})), _path),
         }

@@ -15,6 +15,7 @@ from nvsim.inject.cdi.registry import Registry, load_registry, spec_files
 from nvsim.inject.cdi.spec import CdiMount, CdiSpec
 from nvsim.inject.generate.command import run_generate
 from nvsim.inject.generate.host import host_of_profile
+from nvsim.rootfs.resolve import Resolved, resolve
 from nvsim.scenario.engines import CDI_DIRS
 from nvsim.scenario.model import Scenario
 from nvsim.toolkit.request import Because
@@ -71,5 +72,9 @@ def _kept_text(host: HostProfile, kept: KeptSpec) -> str | None:
         return None
     spec: CdiSpec = result.specs[0]
     because = (Because(f"CDI spec {kept.path}", "the host's own service adds it"),)
-    mounts = tuple(CdiMount(src, dst, _MOUNT_OPTIONS, because=because) for src, dst in kept.mounts)
+    mounts = tuple(
+        CdiMount(src, dst, _MOUNT_OPTIONS, because=because)
+        for src, dst in kept.mounts
+        if isinstance(resolve(host.tree, src), Resolved)
+    )
     return dump_json(evolve(spec, edits=evolve(spec.edits, mounts=(*spec.edits.mounts, *mounts))))

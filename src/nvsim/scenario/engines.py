@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from nvsim.errors import InputError
 from nvsim.scenario.model import Scenario
@@ -95,4 +95,7 @@ def engine_of(scenario: Scenario) -> Engine:
     toolkit = scenario.host.toolkit
     if scenario.settings.engine is not None:
         return engine_named(scenario.settings.engine)
-    return engine_named(toolkit.engine, toolkit.engine_version)
+    engine = engine_named(toolkit.engine, toolkit.engine_version)
+    if toolkit.engine_cdi is not None:
+        return evolve(engine, rules=evolve(engine.rules, cdi=toolkit.engine_cdi))
+    return engine

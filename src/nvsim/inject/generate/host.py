@@ -104,7 +104,8 @@ class Nvml:
 class CdiHost:
     """A host. `resolver` resolves its real root; `env` is the generating process's environment; `kernel` the release.
 
-    `nvml` None: there is no NVML library whose answers are known. `driver_stores`: what DXCore reports, in order.
+    `nvml` None: there is no NVML library whose answers are known. `driver_stores`: what DXCore reports, in order. `interpreter`: the
+    loader of the host's own programs, "" = the usual one of its architecture.
     """
 
     resolver: Resolver
@@ -113,6 +114,7 @@ class CdiHost:
     env: Mapping[str, str] = field(factory=dict, hash=False)
     kernel: str = "6.1"
     arch: str = "amd64"
+    interpreter: str = ""
 
     @property
     def tree(self) -> Tree:
@@ -155,7 +157,7 @@ def can_load(host: CdiHost, name: str) -> bool:
 
     The process is the generating program: linked against the host's libc and started by the host's loader.
     """
-    interpreter = _INTERPRETERS[host.arch]
+    interpreter = host.interpreter or _INTERPRETERS[host.arch]
     arm = host.arch == "arm64"
     cpu = Cpu(platform="aarch64", hwcaps=(), machine="aarch64") if arm else Cpu()
     machine = Machine(cpu, host.kernel)
@@ -208,7 +210,9 @@ def host_of_profile(profile: HostProfile, env: Mapping[str, str] | None = None) 
         nvml = Nvml(driver.version, 1000 * int(major or 0) + 10 * int(minor or 0), gpus, _init_status(profile, stores))
     variables = {"PATH": profile.toolkit.path or "", **dict(profile.toolkit.env), **(env or {})}
     arch = "arm64" if profile.os.get("arch") in ("aarch64", "arm64") else "amd64"
-    return CdiHost(resolver, nvml, stores, variables, profile.kernel, arch)
+    libc = profile.os.get("libc")
+    interpreter = libc.get("interp") if isinstance(libc, Mapping) else None
+    return CdiHost(resolver, nvml, stores, variables, profile.kernel, arch, str(interpreter or ""))
 
 
 def _init_status(profile: HostProfile, stores: tuple[str, ...]) -> int:
