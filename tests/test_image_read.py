@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from nvsim.errors import InputError, UnsupportedError
+from nvsim.errors import InputError
 from nvsim.host.datadir import data_dir
 from nvsim.image.config import config_from_document, config_to_json
 from nvsim.image.example import list_examples
@@ -138,11 +138,7 @@ def test_what_is_no_image_is_told_in_one_line(tmp_path: Path, content: bytes, sa
     assert "\n" not in str(caught.value)
 
 
-def test_archives_are_refused_by_name(tmp_path: Path) -> None:
-    path = tmp_path / "image.tar"
-    path.write_bytes(bytes(257) + b"ustar\x0000" + bytes(300))
-    with pytest.raises(UnsupportedError, match="archives"):
-        load_image(str(path), DATA)
+def test_what_is_not_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such file"):
         load_image(str(tmp_path / "nowhere"), DATA)
 

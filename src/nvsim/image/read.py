@@ -1,14 +1,18 @@
-"""Reading an image that the user names: ``example:NAME``, a directory, or a ``nvsim-tree/1`` file. Archives: `nvsim.image.archive`."""
+"""Reading an image that the user names: ``example:NAME``, a directory, an archive, an OCI layout, or a ``nvsim-tree/1`` file.
+
+What it is is decided by its beginning, never by its name. Archives and layouts are read by `nvsim.image.archive`.
+"""
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from attrs import evolve
 
-from nvsim.errors import InputError, UnsupportedError
+from nvsim.errors import InputError
 from nvsim.image.config import config_from_json, config_to_json, read_config
 from nvsim.image.example import list_examples, read_example
 from nvsim.image.model import Image, ImageConfig
@@ -20,42 +24,63 @@ if TYPE_CHECKING:
     from nvsim.elf.store import FactsStore
 
 _TAR_MAGIC_AT = 257
-_COMPRESSED = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
+_COMPRESSED = (b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd")  # bzip2, xz, zstd
 
 
-def load_image(spec: str, data: Path, *, store: FactsStore | None = None, image_config: Path | None = None) -> Image:
-    """The image named by `spec`. `store` keeps ELF facts of real files; `image_config` replaces the config that comes with it.
+_ARCHIVES = ("oci:", "oci-archive:", "docker-archive:")
+
+
+def load_image(
+    spec: str,
+    data: Path,
+    *,
+    store: FactsStore | None = None,
+    image_config: Path | None = None,
+    platform: str | None = None,
+) -> Image:
+    """The image named by `spec`; an archive or layout may be followed by ``:TAG``.
+
+    `store` keeps what is learned of real files; `image_config` replaces the config that comes with the image; `platform`
+    ("linux/arm64") chooses among several, linux/amd64 when it is None.
 
     Raises `InputError`: unknown example (with near names), no such file, something that is no image, broken JSON; `UnsupportedError`
     for what is an image but cannot be read.
     """
-    image = _load(spec, data, store)
+    image = _load(spec, data, store, platform)
     if image_config is None:
         return image
-    config, platform = read_config(image_config)
-    return evolve(image, config=config, platform=platform or image.platform)
+    config, told = read_config(image_config)
+    return evolve(image, config=config, platform=told or image.platform)
 
 
-def _load(spec: str, data: Path, store: FactsStore | None) -> Image:
+def _load(spec: str, data: Path, store: FactsStore | None, platform: str | None) -> Image:
     if spec.startswith("example:"):
         name = spec.removeprefix("example:")
         return image_from_json(read_example(name, data), spec)
-    if spec.startswith("oci:"):
-        raise UnsupportedError(
-            f"{spec}: OCI layouts cannot be read yet: unpack the image into a directory and name that"
-        )
-    path = Path(spec)
-    if path.is_dir():
+    prefix = next((p for p in _ARCHIVES if spec.startswith(p)), "")
+    path, tag = _split(spec.removeprefix(prefix))
+    if path.is_dir() and not prefix and not (path / "oci-layout").is_file():
         from nvsim.rootfs.directory import DirectoryTree
 
-        if (path / "oci-layout").is_file():
-            raise UnsupportedError(f"{spec}: OCI layouts cannot be read yet: unpack the image and name its rootfs")
         return Image(spec, DirectoryTree(path, store, name=f"image:{spec}"))
     if not path.exists():
         raise InputError("no such file or directory", source=spec, hint=_instead(spec, data))
+    if path.is_dir() or prefix or _is_archive(path, spec):
+        from nvsim.elf.store import FactsStore
+        from nvsim.image.archive import load_archive
+
+        return load_archive(path, spec, tag=tag, platform=platform, store=store or FactsStore())
     if not path.is_file():
         raise InputError("is no image: neither a directory nor a regular file", source=spec)
     return _from_file(path, spec)
+
+
+def _split(text: str) -> tuple[Path, str | None]:
+    """Path and tag of ``PATH[:TAG]``; a path that exists has no tag."""
+    head, colon, tag = text.rpartition(":")
+    if colon and "/" not in tag and not Path(text).exists() and Path(head).exists():
+        return Path(head), tag
+    return Path(text), None
 
 
 def _instead(spec: str, data: Path) -> str:
@@ -63,25 +88,43 @@ def _instead(spec: str, data: Path) -> str:
     if spec in known:
         return f"did you mean example:{spec}?"
     if "/" in spec or spec.endswith((".json", ".gz", ".tar")):
-        return "give a directory, a tree file or example:NAME"
+        return "give a directory, an archive, a tree file or example:NAME"
     return did_you_mean(spec, known).replace("did you mean ", "did you mean example:").replace("known: ", "examples: ")
 
 
-def _from_file(path: Path, spec: str) -> Image:
+def _head(path: Path, spec: str) -> bytes:
     try:
         with path.open("rb") as f:
-            head = f.read(512)
+            return f.read(512)
     except OSError as e:
         raise InputError(f"cannot be read: {e.strerror or e}", source=spec) from None
+
+
+def _is_archive(path: Path, spec: str) -> bool:
+    """Whether a file is a tar archive, plain or compressed; compressed JSON is none."""
+    if not path.is_file():
+        return False
+    head = _head(path, spec)
+    if head[:2] == b"\x1f\x8b":
+        import gzip
+
+        try:
+            with gzip.open(path) as file:
+                head = file.read(512)
+        except (OSError, EOFError, zlib.error):
+            return False
+        return not head.lstrip().startswith(b"{")
+    return head[_TAR_MAGIC_AT : _TAR_MAGIC_AT + 5] == b"ustar" or head.startswith(_COMPRESSED)
+
+
+def _from_file(path: Path, spec: str) -> Image:
+    head = _head(path, spec)
     if not head:
         raise InputError("is no image: the file is empty", source=spec)
-    compressed = next((name for magic, name in _COMPRESSED.items() if head.startswith(magic)), None)
-    if head[_TAR_MAGIC_AT : _TAR_MAGIC_AT + 5] == b"ustar" or compressed not in (None, "gzip"):
-        raise UnsupportedError(f"{spec}: archives cannot be read yet: unpack the image into a directory and name that")
     if head.startswith(b"\x7fELF"):
         raise InputError("is no image: an ELF file", source=spec, hint="give the image first, then the program")
-    if compressed is None and not head.lstrip().startswith(b"{"):
-        raise InputError("is no image", source=spec, hint="give a directory, a tree file or example:NAME")
+    if not head.startswith(b"\x1f\x8b") and not head.lstrip().startswith(b"{"):
+        raise InputError("is no image", source=spec, hint="give a directory, an archive, a tree file or example:NAME")
     document = read_json(path)
     if not isinstance(document, Mapping) or document.get("format") != FORMAT:
         told = document.get("format") if isinstance(document, Mapping) else None

@@ -204,7 +204,7 @@ def node_to_json(node: Node) -> dict[str, Any]:
             out["rdev"] = f"{node.rdev[0]}:{node.rdev[1]}"
     else:
         out.update(type="file", size=node.size)
-        _facts_to_json(node.facts, out)
+        facts_to_json(node.facts, out)
     if not isinstance(node, Symlink) and node.mode != 0o755:
         out["mode"] = f"{node.mode:04o}"
     if node.uid:
@@ -214,7 +214,7 @@ def node_to_json(node: Node) -> dict[str, Any]:
     return out
 
 
-def _facts_to_json(facts: FileFacts, out: dict[str, Any]) -> None:
+def facts_to_json(facts: FileFacts, out: dict[str, Any]) -> None:
     if facts.text is not None:
         out["text"] = facts.text
     if facts.elf is not None:
