@@ -23,11 +23,12 @@ class JsonError(ValueError):
 
 @frozen(slots=True)
 class Scalar:
-    """``string``, ``bool`` or a number: the Go type's name, and for integers the bounds. `pointer`: null makes it unset."""
+    """``string``, ``bool`` or a number: the Go type's name, and for integers the bounds. `kind`: what a type with a name of its own is."""
 
     go: str
     low: int = -(2**63)
     high: int = 2**63 - 1
+    kind: str = ""
 
 
 @frozen(slots=True)
@@ -103,6 +104,22 @@ def decode_value(raw: RawValue, target: GoType, *, strict: bool = False) -> Any:
     return value
 
 
+def plain_value(raw: RawValue) -> Any:
+    """A raw value as plain JSON; numbers are floats, as in a Go value of any type."""
+    return _plain(raw.tree)
+
+
+def _plain(tree: Any) -> Any:
+    if isinstance(tree, _Object):
+        return {name: _plain(item) for name, item in tree}
+    if isinstance(tree, list):
+        return [_plain(item) for item in tree]
+    if isinstance(tree, _Number):
+        number = float(tree)
+        return int(number) if abs(number) < 1e21 and number.is_integer() else number
+    return tree
+
+
 class _Decoder:
     """One decoding: where it is, and the first error, which does not stop it (as in the original)."""
 
@@ -123,14 +140,22 @@ class _Decoder:
         if isinstance(target, MapOf) and isinstance(found, _Object):
             entries = dict(old) if isinstance(old, dict) else {}
             for name, item in found:
-                entries[name] = self.value(item, target.of, None)
+                entries[name] = self.item(item, target.of)
             return entries
         if isinstance(target, ListOf) and isinstance(found, list) and not isinstance(found, _Object):
-            return [self.value(item, target.of, None) for item in found]
+            return [self.item(item, target.of) for item in found]
         if isinstance(target, Scalar):
             return self.scalar(found, target)
         self.mismatch(_kind(found), target)
         return None
+
+    def item(self, found: Any, target: GoType) -> Any:
+        """An item of a list or map, where null stands for the empty value of the type."""
+        if found is not None:
+            return self.value(found, target, None)
+        if isinstance(target, Scalar):
+            return {"string": "", "bool": False}.get(target.kind or target.go, 0)
+        return {} if isinstance(target, Struct) else None
 
     def fields(self, found: _Object, target: Struct, old: dict[str, Any]) -> dict[str, Any]:
         values = dict(old)
@@ -154,12 +179,13 @@ class _Decoder:
         return values
 
     def scalar(self, found: Any, target: Scalar) -> Any:
-        if target.go == "string" and isinstance(found, str) and not isinstance(found, _Number):
+        kind = target.kind or target.go
+        if kind == "string" and isinstance(found, str) and not isinstance(found, _Number):
             return found
-        if target.go == "bool" and isinstance(found, bool):
+        if kind == "bool" and isinstance(found, bool):
             return found
-        if isinstance(found, _Number) and target.go not in ("string", "bool"):
-            if target.go.startswith("float"):
+        if isinstance(found, _Number) and kind not in ("string", "bool"):
+            if kind.startswith("float"):
                 return float(found)
             number = int(found) if found.lstrip("-").isdigit() and len(found) < 25 else None
             if number is not None and target.low <= number <= target.high:
