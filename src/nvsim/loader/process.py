@@ -7,9 +7,9 @@ from typing import Protocol
 from attrs import evolve
 
 from nvsim.elf.facts import ElfFacts, LoaderFacts
-from nvsim.loader import musl
 from nvsim.loader.execve import ExecCrash, ExecFailure, ExecImage, execve
 from nvsim.loader.glibc import session as glibc
+from nvsim.loader.musl import session as musl
 from nvsim.loader.outcome import DlopenCall, DlopenResult, Machine, Outcome, ProcessRequest
 from nvsim.rootfs.node import File, FileFacts
 from nvsim.rootfs.resolve import Resolved, Resolver

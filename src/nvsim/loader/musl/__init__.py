@@ -1,0 +1,1 @@
+"""The musl dynamic loader over a tree (``ldso/dynlink.c``): `session` is its door."""
