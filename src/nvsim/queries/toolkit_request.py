@@ -6,11 +6,13 @@ from collections.abc import Callable
 from typing import Any
 
 from nvsim.errors import InputError
+from nvsim.queries.toolkit_host import as_text, environ_of, host_files, platform_of
 from nvsim.toolkit.capabilities import capabilities_of, has_any, intersection, is_superset, shown
 from nvsim.toolkit.cdi_name import NamePanic
 from nvsim.toolkit.cdi_request import MODIFIERS, Generated, cdi_request, needs_graphics, raw_capabilities
 from nvsim.toolkit.devices import imex_channels, visible_devices
 from nvsim.toolkit.go_strings import items_of
+from nvsim.toolkit.hook import run_hook
 from nvsim.toolkit.image import BadEnvironment, ImageView, environment, is_privileged
 from nvsim.toolkit.mode import Platform, only_cdi_devices, resolve_mode
 from nvsim.toolkit.mounts import Mount
@@ -87,11 +89,27 @@ def _capabilities(query: Answer, release: Release) -> Answer:
     }
 
 
+def _hook(query: Answer, release: Release) -> Answer:
+    argv, state, files = query.get("argv"), query.get("state"), host_files(query)
+    run = run_hook(
+        ["prestart"] if argv is None else _texts(query, "argv"),
+        state=as_text({"pid": 1234, "bundle": "/bundle"} if state is None else state),
+        environ=environ_of(query),
+        files=files,
+        platform=platform_of(query, files),
+        release=release,
+        version=str(query.get("toolkit", NEWEST)),
+    )
+    out: Answer = {"exit": run.exit, "stderr": run.stderr, "stdout": run.stdout or None}
+    return {**out, "argv": run.argv, "env": run.env} if run.argv is not None else out
+
+
 _KINDS: dict[str, Callable[[Answer, Release], Answer]] = {
     "image": _image,
     "mode": _mode,
     "cdi-request": _cdi_request,
     "capabilities": _capabilities,
+    "hook": _hook,
 }
 
 

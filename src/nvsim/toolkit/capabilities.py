@@ -59,10 +59,13 @@ class Granted:
     refused: str | None = None
 
 
-def supported_capabilities(configured: str, release: Release) -> tuple[str, str | None]:
-    """The upper bound that config.toml sets, as the text that is used; and the message when it is invalid ("" = none is printed)."""
+def supported_capabilities(configured: str | None, release: Release) -> tuple[str, str | None]:
+    """The upper bound that config.toml sets (None = it does not), as the text that is used; and the message when it is invalid.
+
+    The message "" stands for an end without a word.
+    """
     known = ",".join(sorted(KNOWN)) if release.capability_sets else ",".join(KNOWN)
-    if configured == ALL:
+    if configured is None or configured == ALL:
         return known, None
     if release.capability_sets:
         valid = is_superset(capabilities_of(known), capabilities_of(configured))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from attrs import frozen
 
 from nvsim.toolkit.cdi_name import is_qualified
@@ -11,6 +13,7 @@ from nvsim.toolkit.mounts import CDI, mount_requests
 from nvsim.toolkit.releases import Release
 from nvsim.toolkit.request import Because
 
+TEGRA_RELEASE = "/etc/nv_tegra_release"
 MODE_KEY = "config.toml nvidia-container-runtime.mode"
 
 
@@ -18,13 +21,18 @@ MODE_KEY = "config.toml nvidia-container-runtime.mode"
 class Platform:
     """What the programs find out about the host: libraries that can be dlopened, Tegra's files, the names of the GPUs that NVML tells.
 
-    `gpu_names`: empty where NVML cannot be initialised.
+    `gpu_names`: empty where NVML cannot be initialised. `own_build`: the programs are no official packages but were linked by a recent linker.
     """
 
     nvml: bool = False
     dxcore: bool = False
     tegra: bool = False
     gpu_names: tuple[str, ...] = ()
+    own_build: bool = False
+
+
+class NvmlCrash(Exception):  # noqa: N818 - a predicted crash of the real program
+    """A call of NVML kills the program (SIGSEGV, exit status 2); the argument is what stands on stderr, without the traces."""
 
 
 @frozen(slots=True)
@@ -39,12 +47,16 @@ class Mode:
 def resolve_mode(requested: str, view: ImageView, platform: Platform, release: Release, caller: Caller) -> Mode:
     """The mode that `requested` (a mode, or ``auto``) comes to for a container on a host.
 
-    The logs of the device look-up that this needs come first in `log`. Raises `NamePanic` where the real program crashes.
+    The logs of the device look-up that this needs come first in `log`. Raises `NamePanic` and `NvmlCrash` where the real program crashes.
     """
     if requested != "auto":
-        log = (("info", f"Using requested mode '{requested}'"),) if release.requested_mode_logged else ()
-        return Mode(requested, Because(MODE_KEY, f"mode {requested} is configured"), log)
+        told = (("info", f"Using requested mode '{requested}'"),) if release.requested_mode_logged else ()
+        return Mode(requested, Because(MODE_KEY, f"mode {requested} is configured"), told)
     named, why, log = _only_cdi(view, release, caller)
+    if not named and platform.nvml and platform.own_build and release.nvml_calls_need_old_linker:
+        raise NvmlCrash(
+            "SIGSEGV: segmentation violation\nPC=0x0 m=0 sigcode=1 addr=0x0\nsignal arrived during cgo execution\n"
+        )
     name, because = ("cdi", why) if named else _by_platform(platform, release, caller)
     return Mode(name, because, (*log, ("info", f"Auto-detected mode as '{name}'")))
 
@@ -76,7 +88,7 @@ def _by_platform(platform: Platform, release: Release, caller: Caller) -> tuple[
     if platform.dxcore and release.wsl_first:
         return default, Because("host libdxcore.so", f"a WSL host: auto is {default} in the {caller}")
     if platform.tegra and not platform.nvml:
-        return "csv", Because("host /etc/nv_tegra_release", "Tegra files and no NVML")
+        return "csv", Because(f"host {TEGRA_RELEASE}", "Tegra files and no NVML")
     integrated = _integrated(platform.gpu_names, release)
     if integrated is not None:
         return "csv", Because("host GPUs", f"{integrated} is an integrated GPU")
@@ -90,3 +102,8 @@ def _integrated(names: tuple[str, ...], release: Release) -> str | None:
     if release.integrated_gpus == "ignored" or not found:
         return None
     return found[0] if release.integrated_gpus == "any" or len(found) == len(names) else None
+
+
+def has_tegra_files(read: Callable[[str], str | None]) -> bool:
+    """Whether a host, of which `read` gives the text of a regular file (None = there is none), is a Tegra by its files."""
+    return read(TEGRA_RELEASE) is not None or (read("/sys/devices/soc0/family") or "").lower().startswith("tegra")
