@@ -7,10 +7,10 @@ Source: glibc ``sysdeps/generic/dl-cache.h``, ``elf/cache.c``, ``elf/stringtable
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
-from attrs import frozen
+from attrs import field, frozen
 
 FLAG_ELF = 0x0001
 FLAG_ELF_LIBC6 = 0x0003
@@ -23,6 +23,8 @@ _MAGIC_EXTENSION = 0xEAA42174
 _HEADER = 48
 _ENTRY = 24
 _ISA_MASK = (1 << 10) - 1
+
+NameKey = tuple[tuple[int, int], ...]
 
 
 @frozen(slots=True)
@@ -56,10 +58,19 @@ class LdCache:
     format: str = "new"
     endian: int = 2
     idle_hwcaps: tuple[str, ...] = ()
+    _index: dict[NameKey, list[CacheEntry]] = field(factory=dict, init=False, eq=False, repr=False)
+
+    def named(self, name: str) -> Sequence[CacheEntry]:
+        """The entries whose name compares equal to `name` (``_dl_cache_libcmp``), in file order. Indexed at the first call."""
+        index = self._index
+        if not index:
+            for entry in self.entries:
+                index.setdefault(name_key(entry.name), []).append(entry)
+        return index.get(name_key(name), ())
 
 
 @lru_cache(maxsize=65536)
-def name_key(name: str) -> tuple[tuple[int, int], ...]:
+def name_key(name: str) -> NameKey:
     """A key whose order is that of ``_dl_cache_libcmp``: digit runs compare by value and sort after every other character.
 
     Values are those of a C ``int``, other bytes those of the signed ``char`` of x86.
