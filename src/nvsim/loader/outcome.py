@@ -76,11 +76,30 @@ class Candidate:
 
 
 @frozen(slots=True)
+class SearchedPath:
+    """One run of directories that a search went through, in the terms of glibc's ``LD_DEBUG=libs``.
+
+    It comes before candidate number `at` of the search. `what` is what first brought the directories up ("RPATH", "LD_LIBRARY_PATH",
+    "system search path", ...; "cache" for the cache file, then `directories` holds its path), `where` the object whose RPATH or RUNPATH
+    that was. `set_by` says who put this list into this search. `directories` are those that were tried, hwcaps subdirectories included,
+    without trailing slash; `absent` those left out because an earlier search had found that they do not exist.
+    """
+
+    at: int
+    what: str
+    where: str | None
+    set_by: str
+    directories: tuple[str, ...]
+    absent: tuple[str, ...] = ()
+
+
+@frozen(slots=True)
 class Search:
     """How one requested name was looked for: by whom, everything that was considered in order, and what came of it.
 
     `result`: "loaded" (a new object), "already" (an object of the process matched, see `note`), "not-found", "fatal" or "ignored".
     `path` is the object's path for "loaded" and "already". `error` is the loader's text. `note` is one more line for humans.
+    `because`: needed (DT_NEEDED), preload, dlopen, auxiliary, filter or program (the argument of a directly run loader).
     """
 
     name: str
@@ -90,6 +109,35 @@ class Search:
     path: str | None = None
     error: str | None = None
     note: str = ""
+    because: str = "needed"
+    paths: tuple[SearchedPath, ...] = ()
+
+
+@frozen(slots=True)
+class VersionProblem:
+    """A version that `needer` wants of `provider` and that is not there: `kind` is missing (fatal), weak, or none (the provider has no
+    version information at all). `text` is the loader's, without the program's name."""
+
+    needer: str
+    provider: str
+    version: str
+    kind: str
+
+    @property
+    def fatal(self) -> bool:
+        return self.kind == "missing"
+
+    @property
+    def text(self) -> str:
+        return f"{self.provider}: {self.message}"
+
+    @property
+    def message(self) -> str:
+        """The text without the provider."""
+        if self.kind == "none":
+            return f"no version information available (required by {self.needer})"
+        weak = "weak " if self.kind == "weak" else ""
+        return f"{weak}version `{self.version}' not found (required by {self.needer})"
 
 
 @frozen(slots=True)
@@ -141,12 +189,15 @@ class Outcome:
     `started`: the program's own code ran. `exit_code`: None when the program started and its own status is not known.
     `objects`: the link map after start-up without the main program and the vdso. `trace_*`: what LD_TRACE_LOADED_OBJECTS=1
     (glibc) or ``--list`` (musl) prints: status, (name, path or None) pairs, stderr. `assumptions`: loader facts that were assumed.
+    `stdout` is what the loader itself prints there (a listing, ``--help``, ``--version``).
+    `version_problems` are those of start-up, in the order of the messages.
     """
 
     outcome: str
     errno: str | None = None
     exit_code: int | None = None
     stderr: str = ""
+    stdout: str = ""
     started: bool = False
     steps: tuple[ExecStep, ...] = ()
     program: str | None = None
@@ -159,3 +210,4 @@ class Outcome:
     trace_stderr: str = ""
     unknown: str | None = None
     assumptions: tuple[str, ...] = ()
+    version_problems: tuple[VersionProblem, ...] = ()

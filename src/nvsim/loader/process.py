@@ -9,6 +9,7 @@ from attrs import evolve
 from nvsim.elf.facts import ElfFacts, LoaderFacts
 from nvsim.loader.execve import ExecCrash, ExecFailure, ExecImage, execve
 from nvsim.loader.glibc import session as glibc
+from nvsim.loader.musl import direct as musl_direct
 from nvsim.loader.musl import session as musl
 from nvsim.loader.outcome import DlopenCall, DlopenResult, Machine, Outcome, ProcessRequest
 from nvsim.rootfs.node import File, FileFacts
@@ -65,6 +66,9 @@ def start(tree: Tree, request: ProcessRequest, machine: Machine | None = None) -
     if isinstance(image, ExecCrash):
         return EndedSession(Outcome("signal", steps=image.steps, unknown=f"{image.signal}: {image.reason}"))
     if image.interp is None:
+        own = image.file.facts.loader
+        if own is not None and own.libc == "glibc":
+            return glibc.start_directly(tree, image, own, request, machine)
         return EndedSession(_static(image))
     facts = loader_facts(tree, image)
     if isinstance(facts, str):

@@ -11,13 +11,15 @@ from nvsim.loader.glibc.tables import GlibcRules
 
 @frozen(slots=True)
 class CacheView:
-    """What decides among entries: the accepted `flags`, the active glibc-hwcaps names (best first), the active legacy bits and
-    the bits of platform names, and the running kernel as an ABI note value."""
+    """What decides among entries: the accepted `flags`, the own kind first; the active glibc-hwcaps names (best first) and the ISA level;
+    the active legacy bits (with tls), all platform bits and the own one; and the running kernel as an ABI note value."""
 
     flags: tuple[int, ...]
     hwcaps: tuple[str, ...]
+    isa_level: int
     legacy_mask: int
     platform_mask: int
+    platform_bit: int
     kernel: int
 
 
@@ -27,27 +29,46 @@ def kernel_value(release: str) -> int:
     return (a << 16) | (min(b, 255) << 8) | min(c, 255)
 
 
-def lookup(cache: LdCache, name: str, rules: GlibcRules, view: CacheView) -> CacheEntry | None:
-    """The entry that is used, or None."""
-    key = name_key(name)
+Index = dict[tuple[tuple[int, int], ...], list[CacheEntry]]
+"""The entries of a cache by the key of their name, in file order."""
+
+
+def index(cache: LdCache) -> Index:
+    """The cache as the loader's binary search sees it: names with an equal key are one name."""
+    out: Index = {}
+    for entry in cache.entries:
+        out.setdefault(name_key(entry.name), []).append(entry)
+    return out
+
+
+def lookup(entries: Index, name: str, rules: GlibcRules, view: CacheView) -> CacheEntry | None:
+    """The entry that is used for `name`, or None."""
     best: CacheEntry | None = None
     priority = len(view.hwcaps)
-    for entry in cache.entries:
-        if entry.flags not in view.flags or name_key(entry.name) != key:
-            continue
-        if rules.abi_note and entry.osversion and entry.osversion & 0xFFFFFF > view.kernel:
+    for entry in entries.get(name_key(name), ()):
+        if entry.flags not in view.flags:
             continue
         if entry.hwcaps_dir is not None:
-            if rules.glibc_hwcaps and entry.hwcaps_dir in view.hwcaps[:priority]:
+            level = entry.hwcap >> 32 & 0x3FF
+            usable = rules.hwcaps_in_cache and level < view.isa_level
+            if usable and entry.hwcaps_dir in view.hwcaps[:priority]:
                 priority = view.hwcaps.index(entry.hwcaps_dir)
                 best = entry
             continue
-        if entry.hwcap == 0:
-            return best or entry
-        if best is not None and rules.legacy_bits:
-            return best
-        if rules.legacy_bits and not entry.hwcap & ~view.legacy_mask:
-            platform = entry.hwcap & view.platform_mask
-            if platform == 0 or platform & view.legacy_mask == platform:
-                return entry
+        if best is not None and rules.hwcaps_in_cache:
+            break
+        if entry.hwcap and not _legacy_fits(entry.hwcap, view):
+            continue
+        if rules.abi_note and entry.osversion and entry.osversion > view.kernel:
+            continue
+        best = entry
+        if entry.flags == view.flags[0]:
+            break
     return best
+
+
+def _legacy_fits(hwcap: int, view: CacheView) -> bool:
+    """Whether all bits of a legacy entry are active, and its platform, if it has one, is this one."""
+    if hwcap & ~(view.legacy_mask | view.platform_mask):
+        return False
+    return hwcap & view.platform_mask in (0, view.platform_bit)

@@ -4,33 +4,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from nvsim.elf.facts import ElfFacts
 from nvsim.loader.glibc import verify
-from nvsim.loader.glibc.state import Object, Process
+from nvsim.loader.glibc.state import InconsistencyError, LoadError, Object, Process
+from nvsim.loader.outcome import VersionProblem
 
 
-def version_problems(process: Process, obj: Object) -> Iterator[tuple[bool, str]]:
-    """(fatal, text) for every version that `obj` needs and does not get, in the order of its DT_VERNEED.
+def version_problems(process: Process, obj: Object) -> Iterator[VersionProblem]:
+    """Every version that `obj` needs and does not get, in the order of its DT_VERNEED (``_dl_check_map_versions``).
 
-    The text is without the program's name.
+    At the end it raises `LoadError` when the object has DT_RELR without saying so.
     """
     label = process.label(obj)
     for need in obj.elf.verneed:
-        found = process.loaded(need.file)
-        if found is None:
+        provider = next((o for o in process.map if need.file in o.names or need.file == o.path), None)
+        if provider is None:
+            place = f"dl-version.c: {process.rules.needed_assert}: _dl_check_map_versions"
+            raise InconsistencyError(place, "needed != NULL")
+        if provider.faked:
             continue
-        where, other = process.label(found), found.elf
-        if not other.verdef:
-            for _ in need.versions:
-                yield False, f"{where}: no version information available (required by {label})"
-            continue
+        where = process.label(provider)
         for version in need.versions:
-            if not _defines(other, version):
-                weak = version in need.weak
-                kind = "weak version" if weak else "version"
-                yield not weak, f"{where}: {kind} `{version}' not found (required by {label})"
+            if not provider.elf.verdef:
+                yield VersionProblem(label, where, version, "none")
+            elif not _defines(provider.elf, version):
+                yield VersionProblem(label, where, version, "weak" if version in need.weak else "missing")
+    if process.rules.relr and _undeclared_relr(obj.elf):
+        raise LoadError(label, "DT_RELR without GLIBC_ABI_DT_RELR dependency")
 
 
 def _defines(elf: ElfFacts, version: str) -> bool:
@@ -38,34 +40,37 @@ def _defines(elf: ElfFacts, version: str) -> bool:
     return version in elf.verdef or version == elf.soname
 
 
-def relr_problem(process: Process, objects: list[Object]) -> Object | None:
-    """An object with DT_RELR that does not say that it needs a loader that can do it."""
-    for obj in objects if process.rules.relr else ():
-        libc = [n for n in obj.elf.verneed if n.file.startswith("libc.so.")]
-        if obj.elf.relr and libc and not any("GLIBC_ABI_DT_RELR" in n.versions for n in libc):
-            return obj
-    return None
+def _undeclared_relr(elf: ElfFacts) -> bool:
+    """DT_RELR in an object that does not say that it needs a loader that can do it."""
+    if not elf.relr or not elf.verneed or not any(n.startswith("libc.so.") for n in elf.needed):
+        return False
+    return not any("GLIBC_ABI_DT_RELR" in need.versions for need in elf.verneed)
 
 
-def isa_problem(process: Process, objects: list[Object]) -> Object | None:
-    """The first object, dependencies first, whose ISA level the CPU lacks."""
+def isa_problem(process: Process, order: Iterable[Object]) -> Object | None:
+    """The first object in the order of relocation whose ISA level the CPU lacks (``dl_isa_level_check``)."""
     if not process.rules.isa_check:
         return None
     have = (1 << process.machine.cpu.isa_level) - 1
-    return next((o for o in reversed(objects) if o.elf.isa_needed & ~have), None)
+    return next((o for o in order if o.elf.isa_needed & ~have and o is not process.loader), None)
 
 
-def undefined(objects: list[Object], scope: list[Object], *, now: bool) -> tuple[Object, str] | None:
-    """The first undefined symbol, deepest object first, with its text. `now`: what is bound lazily counts too."""
+def undefined(order: Iterable[Object], scope: list[Object], *, now: bool) -> tuple[Object, str] | None:
+    """The first undefined symbol in the order of relocation, with its text. `now`: what is bound lazily counts too.
+
+    A symbol with a version counts as defined where that version is defined by an object whose symbols are not known.
+    """
     defined: set[str] = set()
     for obj in scope:
         defined |= obj.elf.defs or frozenset()
-    for obj in reversed(objects):
+    unlisted = {version for obj in scope if obj.elf.defs is None for version in obj.elf.verdef}
+    for obj in order:
         wanted = obj.elf.undef or ()
         if now or obj.elf.flags_1 & verify.DF_1_NOW:
             wanted = (*wanted, *(obj.elf.undef_lazy or ()))
         for symbol in wanted:
-            if symbol.partition("@")[0] not in defined and symbol not in defined:
+            name, _, version = symbol.partition("@")
+            if symbol not in defined and name not in defined and version.lstrip("@") not in unlisted:
                 return obj, _undefined_text(symbol)
     return None
 

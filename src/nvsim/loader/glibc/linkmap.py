@@ -6,66 +6,116 @@ Where a file is looked for is `nvsim.loader.glibc.walk`; what is checked once al
 
 from __future__ import annotations
 
+from nvsim.elf.facts import ElfFacts
 from nvsim.loader.access import mount_flags
 from nvsim.loader.glibc import verify
+from nvsim.loader.glibc.lists import expand_for
+from nvsim.loader.glibc.order import relocation_order
 from nvsim.loader.glibc.paths import has_token
-from nvsim.loader.glibc.state import LoadError, Object, Process
-from nvsim.loader.glibc.walk import Found, Hunt, expand_for, find, open_by_path
+from nvsim.loader.glibc.state import CutError, InconsistencyError, LoadError, Object, Process
+from nvsim.loader.glibc.walk import Found, Hunt, find, open_by_path
 from nvsim.loader.outcome import Search
+
+# Why an object is asked for (`Search.because`).
+NEEDED, PRELOAD, DLOPEN, AUXILIARY, FILTER, PROGRAM = "needed", "preload", "dlopen", "auxiliary", "filter", "program"
 
 
 def map_object(
-    process: Process, name: str, requester: Object | None, loader: Object | None, *, dlopened: bool,
-    preload: bool = False, noload: bool = False,
-) -> Object | None:  # fmt: skip
-    """The object for `name`, new or already there. None only with `noload`. Raises `LoadError`."""
+    process: Process,
+    name: str,
+    requester: Object | None,
+    because: str,
+    *,
+    dlopened: bool = False,
+    noload: bool = False,
+) -> Object | None:
+    """The object for `name`, new or already there. None only with `noload`. Raises `LoadError`.
+
+    `requester` is the object whose lists are searched; it stays the new object's `loader` unless it only called dlopen.
+    """
     asked_by = process.label(requester) if requester is not None else ""
     known = process.loaded(name)
     if known is not None:
         known.names.add(name)
-        process.searches.append(Search(name, asked_by, (), "already", known.path))
+        process.searches.append(Search(name, asked_by, (), "already", known.path, because=because))
         return known
-    hunt = Hunt(name)
+    hunt = Hunt(name, open_exec=because == PROGRAM)
+    loader = None if because == DLOPEN else requester
     try:
         if "/" in name:
             found = open_by_path(process, hunt, requester)
         else:
-            found = find(process, hunt, requester, preload=preload)
-        accepted = _accept(process, name, found, loader, dlopened, noload)
+            found = find(process, hunt, requester, preload=because == PRELOAD)
+        accepted = _accept(process, hunt, found, loader, dlopened, noload)
     except LoadError as e:
-        ended = any(c.result.startswith("fatal") for c in hunt.seen) or not e.text.startswith("cannot open")
-        result = "fatal" if ended else "not-found"
-        process.searches.append(Search(name, asked_by, tuple(hunt.seen), result, error=e.dlerror()))
+        _record(process, hunt, asked_by, because, "not-found" if e.missing else "fatal", error=e.dlerror())
+        if process.tracing and e.missing:
+            return _fake(process, name, loader)
         raise
     if accepted is None:
+        _record(process, hunt, asked_by, because, "ignored")
         return None
     new, obj = accepted
     if new:
         obj.name, obj.requester = name, asked_by
         obj.stage = hunt.seen[-1].stage if hunt.seen else None
-    process.searches.append(Search(name, asked_by, tuple(hunt.seen), "loaded" if new else "already", obj.path))
+    _record(process, hunt, asked_by, because, "loaded" if new else "already", path=obj.path)
+    return obj
+
+
+def _record(
+    process: Process,
+    hunt: Hunt,
+    asked_by: str,
+    because: str,
+    result: str,
+    *,
+    path: str | None = None,
+    error: str | None = None,
+) -> None:
+    paths = tuple(hunt.paths)
+    process.searches.append(
+        Search(hunt.name, asked_by, tuple(hunt.seen), result, path, error, because=because, paths=paths)
+    )
+
+
+def _fake(process: Process, name: str, loader: Object | None) -> Object:
+    """In a listing, what stands for a missing library."""
+    obj = Object(name, ElfFacts(), loader=loader, name=name, names={name}, faked=True)
+    process.map.append(obj)
     return obj
 
 
 def _accept(
-    process: Process, name: str, found: Found, loader: Object | None, dlopened: bool, noload: bool
+    process: Process, hunt: Hunt, found: Found, loader: Object | None, dlopened: bool, noload: bool
 ) -> tuple[bool, Object] | None:
     """``_dl_map_object_from_fd``: (whether it is new, the object); None: `noload`, and it is not loaded yet."""
     node, where, path = found
-    for obj in process.map[1:]:  # the kernel mapped the main program: its inode is not known to the loader
-        if obj.node is not None and obj.node.inode == node.inode:
+    name = hunt.name
+    for obj in process.map[1:]:
+        # the kernel mapped the main program, and so ld.so itself: their inodes are not known to the loader
+        if obj.node is not None and obj is not process.loader and obj.node.inode == node.inode:
             obj.names.add(name)
             return False, obj
     if noload:
         return None
-    elf = node.facts.elf
-    assert elf is not None
+    whole = node.facts.elf
+    assert whole is not None
+    elf = verify.as_mapped(whole)
     if "noexec" in mount_flags(process.resolver.tree, where):
         raise LoadError(name, "failed to map segment from shared object")
-    why = verify.refused(elf, process.rules, dlopened=dlopened, stack_executable=process.stack_executable)
+    why = verify.refused(
+        elf or whole,
+        process.rules,
+        dlopened=dlopened,
+        stack_executable=process.stack_executable,
+        open_exec=hunt.open_exec,
+    )
     if why is not None:
         raise LoadError(name, *why)
-    if elf.stack != "rw":
+    if elf is None:
+        raise CutError(path, whole.truncate or 0)
+    if elf.stack != "rw" and not (dlopened and process.rules.no_exec_stack):
         process.stack_executable = True
     full = path if path.startswith("/") else f"{process.image.cwd.rstrip('/')}/{path}"
     obj = Object(path, elf, node, where, loader, origin=full.rpartition("/")[0] or "/", names={path, name})
@@ -73,49 +123,78 @@ def _accept(
     return True, obj
 
 
-def dependencies(process: Process, start: list[Object], *, dlopened: bool) -> list[Object]:
-    """The search list, breadth first from `start`; new objects enter the map. Raises `LoadError` at the first failure."""
-    queue = list(start)
+def dependencies(process: Process, root: Object, preloads: list[Object], *, dlopened: bool = False) -> list[Object]:
+    """Load what `root` and the `preloads` need: the search list of `root`, breadth first; new objects enter the map.
+
+    Raises `LoadError` at the first failure.
+    """
+    queue = [root, *preloads]
     done: set[int] = set()
+    process.errno = None
     while True:
         obj = next((o for o in queue if id(o) not in done), None)
         if obj is None:
-            return queue
+            break
         done.add(id(obj))
+        direct: list[Object] = []
         for wanted in obj.elf.needed:
-            name: str | None = wanted
-            if has_token(wanted):
-                if process.secure:
-                    raise LoadError(wanted, "DST not allowed in SUID/SGID programs")
-                name = expand_for(process, wanted, obj)
-                if name is None:
-                    continue
-            found = map_object(process, name or "", obj, obj, dlopened=dlopened)
+            name = _name(process, obj, wanted, fatal=False)
+            if name is None:
+                continue
+            found = map_object(process, name, obj, NEEDED, dlopened=dlopened)
+            assert found is not None
+            direct.append(found)
             if not any(o is found for o in queue):
-                assert found is not None
                 queue.append(found)
-        for wanted, optional in [(n, False) for n in obj.elf.filter] + [(n, True) for n in obj.elf.auxiliary]:
-            _filtee(process, obj, wanted, optional, queue, dlopened)
+        for wanted, because in [(n, FILTER) for n in obj.elf.filter] + [(n, AUXILIARY) for n in obj.elf.auxiliary]:
+            filtee = _filtee(process, obj, wanted, because, queue, dlopened)
+            if filtee is not None:
+                direct.append(filtee)
+        if obj.dependencies is None and obj is not root:
+            obj.dependencies = direct
+    root.search_list = [o for o in queue if not o.faked]
+    if process.rules.first_assert is not None and root.search_list[0] is not root:
+        place = f"dl-deps.c: {process.rules.first_assert}: _dl_map_object_deps"
+        raise InconsistencyError(place, "map->l_searchlist.r_list[0] == map")
+    root.order = relocation_order(root, root.search_list, process.rules.sort)
+    root.dependencies = root.order[1:]
+    return queue
 
 
-def _filtee(process: Process, obj: Object, wanted: str, optional: bool, queue: list[Object], dlopened: bool) -> None:
-    """DT_AUXILIARY and DT_FILTER: the object goes directly before the one that names it."""
-    name = expand_for(process, wanted, obj) if has_token(wanted) else wanted
+def _name(process: Process, obj: Object, wanted: str, *, fatal: bool) -> str | None:
+    """A DT_NEEDED, DT_FILTER or (`fatal`) DT_AUXILIARY with its tokens replaced; None: skip it (``expand_dst``)."""
+    if not has_token(wanted, loose=not process.rules.loose_tokens):
+        return wanted
+    if process.secure:
+        raise LoadError(wanted, "DST not allowed in SUID/SGID programs")
+    name = expand_for(process, wanted, obj)
+    if name is None and fatal:
+        raise LoadError(wanted, "empty dynamic string token substitution")
+    return name
+
+
+def _filtee(
+    process: Process, obj: Object, wanted: str, because: str, queue: list[Object], dlopened: bool
+) -> Object | None:
+    """DT_AUXILIARY and DT_FILTER: the object goes directly before the one that names it. None: it is not available."""
+    name = _name(process, obj, wanted, fatal=because == AUXILIARY)
     if name is None:
-        return
+        return None
     try:
-        found = map_object(process, name, obj, obj, dlopened=dlopened)
+        found = map_object(process, name, obj, because, dlopened=dlopened)
     except LoadError:
-        if optional:
-            return
+        if because == AUXILIARY:
+            return None
         raise
     assert found is not None
     here = next(i for i, o in enumerate(queue) if o is obj)
     there = next((i for i, o in enumerate(queue) if o is found), None)
     if there is not None and there <= here:
-        return
+        return found
     if there is not None:
         del queue[there]
     queue.insert(here, found)
     process.map.remove(found)
-    process.map.insert(process.map.index(obj), found)
+    if obj is not process.main:  # before the head of the map no walk through it comes
+        process.map.insert(process.map.index(obj), found)
+    return found

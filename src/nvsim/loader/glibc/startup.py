@@ -1,61 +1,86 @@
-"""Start-up: preloads, dependencies, checks, and the end of a process that cannot start (``elf/rtld.c``, ``dl_main``)."""
+"""Start-up: preloads, dependencies, checks, and the end of a process that cannot start or was only to be listed
+(``elf/rtld.c``, ``dl_main``).
+"""
 
 from __future__ import annotations
 
 from attrs import evolve
 
 from nvsim.loader.access import may_read
-from nvsim.loader.glibc import checks
-from nvsim.loader.glibc.linkmap import dependencies, map_object
-from nvsim.loader.glibc.preload import preload_file_names, preload_names
-from nvsim.loader.glibc.state import LoadError, Object, Process
+from nvsim.loader.glibc import checks, options
+from nvsim.loader.glibc.linkmap import PRELOAD, dependencies, map_object
+from nvsim.loader.glibc.listing import listing
+from nvsim.loader.glibc.lists import init_lists
+from nvsim.loader.glibc.options import Options
+from nvsim.loader.glibc.state import CutError, InconsistencyError, LoadError, Object, Process
 from nvsim.loader.outcome import Outcome
 from nvsim.rootfs.node import File
 from nvsim.rootfs.resolve import Resolved
 
 
-def run_startup(process: Process, loader: Object | None, outcome: Outcome) -> Outcome:
-    """`outcome` with what start-up adds: it started, or the text and status with which it ended. `loader` is ld.so's own object."""
+def run_startup(process: Process, wishes: Options, outcome: Outcome) -> Outcome:
+    """`outcome` with what start-up adds: the program runs, or the text and status with which the process ended."""
     said: list[str] = []
-    code = _startup(process, loader, said)
-    objects = tuple(o.describe() for o in process.map[1:]) if code is None else ()
+    unknown = None
+    stdout = ""
+    try:
+        code = _startup(process, wishes, said)
+        if code is None and wishes.mode != options.NORMAL:
+            code, stdout = 0, listing(process, wishes)
+    except LoadError as e:
+        said.append(f"{process.argv0}: error while loading shared libraries: {e.early()}\n")
+        code = 127
+    except InconsistencyError as e:
+        said.append(e.text)
+        code = 127
+    except CutError as e:
+        code, unknown = None, e.text
+    started = code is None and unknown is None
+    traced = wishes.mode != options.NORMAL
     return evolve(
         outcome,
-        started=code is None,
+        outcome="unknown" if unknown is not None else "exit",
+        unknown=unknown,
+        started=started,
         exit_code=code,
         stderr="".join(said),
-        objects=objects,
+        stdout=stdout,
+        objects=tuple(o.describe() for o in process.map[1:]) if started else (),
         searches=tuple(process.searches),
+        version_problems=tuple(process.problems),
+        trace_rc=code if traced else None,
+        trace_objects=tuple((o.name or "", None if o.faked else o.path) for o in process.map[1:])
+        if traced and code == 0
+        else (),
+        trace_stderr="".join(said) if traced else "",
     )
 
 
-def _startup(process: Process, loader: Object | None, said: list[str]) -> int | None:
-    """What is printed goes to `said`; the exit status when the process ends here."""
-    failed = f"{process.argv0}: error while loading shared libraries: "
-    try:
-        queue = dependencies(process, [process.main, *_preload(process, said)], dlopened=False)
-    except LoadError as e:
-        said.append(f"{failed}{e.early()}\n")
-        return 127
-    if loader is not None:
-        _place_loader(process, loader, queue)
-    process.scope = list(queue)
-    broken = checks.relr_problem(process, process.map)
-    fatal = False
-    for obj in process.map:
-        for bad, text in checks.version_problems(process, obj):
-            said.append(f"{process.argv0}: {text}\n")
-            fatal = fatal or bad
-    if broken is not None:
-        said.append(f"{failed}{process.label(broken)}: DT_RELR without GLIBC_ABI_DT_RELR dependency\n")
-        return 127
-    if fatal:
+def _startup(process: Process, wishes: Options, said: list[str]) -> int | None:
+    """What is printed goes to `said`; the exit status when the process ends here.
+
+    Raises `LoadError`, `InconsistencyError` and `CutError` for the ends that have no status of their own.
+    """
+    init_lists(process)
+    queue = dependencies(process, process.main, _preload(process, wishes, said))
+    _place_loader(process, queue)
+    main = process.main
+    assert main.search_list is not None and main.order is not None
+    process.scope = list(main.search_list)
+    for obj in [o for o in process.map if not o.faked]:
+        for problem in checks.version_problems(process, obj):
+            process.problems.append(problem)
+            said.append(f"{process.argv0}: {problem.text}\n")
+    if wishes.mode != options.NORMAL:
+        return None
+    if any(p.fatal for p in process.problems):
         return 1
-    weak = checks.isa_problem(process, queue)
+    order = list(reversed(main.order))
+    weak = checks.isa_problem(process, order)
     if weak is not None:
         said.append(f"{process.label(weak)}: CPU ISA level is lower than required\n")
         return 127
-    missing = checks.undefined(queue, queue, now=bool(process.env.get("LD_BIND_NOW")))
+    missing = checks.undefined(order, main.search_list, now=wishes.bind_now)
     if missing is not None:
         obj, text = missing
         said.append(f"{process.argv0}: symbol lookup error: {process.label(obj)}: {text}\n")
@@ -63,31 +88,35 @@ def _startup(process: Process, loader: Object | None, said: list[str]) -> int | 
     return None
 
 
-def _place_loader(process: Process, loader: Object, queue: list[Object]) -> None:
+def _place_loader(process: Process, queue: list[Object]) -> None:
     """ld.so stands in the map after the object that precedes it in the search list; last when nobody needs it."""
+    loader = process.loader
+    if loader is None:
+        return
     process.map.remove(loader)
-    at = next((i for i, o in enumerate(queue) if o is loader), None)
+    found = [o for o in queue if not o.faked]
+    at = next((i for i, o in enumerate(found) if o is loader), None)
     if at is None:
         process.map.append(loader)
     else:
-        before = queue[at - 1]
+        before = found[at - 1]
         process.map.insert(next(i for i, o in enumerate(process.map) if o is before) + 1, loader)
 
 
-def _preload(process: Process, said: list[str]) -> list[Object]:
+def _preload(process: Process, wishes: Options, said: list[str]) -> list[Object]:
     """The objects that preloading adds; what cannot be preloaded is said and ignored."""
-    wanted = [(n, "LD_PRELOAD") for n in preload_names(process.env.get("LD_PRELOAD", ""), secure=process.secure)]
+    wanted = list(wishes.preload)
     if process.facts.preload is not None:
         found = process.resolver.resolve(process.facts.preload)
         image = process.image
         if isinstance(found, Resolved) and isinstance(found.node, File) and may_read(found.node, image.uid, image.gid):
             text = found.node.facts.text or ""
-            wanted += [(n, process.facts.preload) for n in preload_file_names(text)]
+            wanted += [(n, process.facts.preload) for n in options.preload_file_names(text)]
     out: list[Object] = []
     for name, source in wanted:
         before = len(process.map)
         try:
-            obj = map_object(process, name, process.main, process.main, dlopened=False, preload=True)
+            obj = map_object(process, name, process.main, PRELOAD)
         except LoadError as e:
             reason = f" ({e.text})" if process.rules.preload_reason else ""
             said.append(f"ERROR: ld.so: object '{name}' from {source} cannot be preloaded{reason}: ignored.\n")

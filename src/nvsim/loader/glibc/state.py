@@ -8,11 +8,10 @@ from __future__ import annotations
 from attrs import define, field
 
 from nvsim.elf.facts import ElfFacts, LoaderFacts
-from nvsim.ldcache import LdCache
 from nvsim.loader.execve import ExecImage
-from nvsim.loader.glibc.cache_lookup import CacheView
+from nvsim.loader.glibc.cache_lookup import CacheView, Index
 from nvsim.loader.glibc.tables import GlibcRules
-from nvsim.loader.outcome import LoadedObject, Machine, Search
+from nvsim.loader.outcome import LoadedObject, Machine, Search, VersionProblem
 from nvsim.rootfs.node import File
 from nvsim.rootfs.resolve import Resolver
 
@@ -32,12 +31,28 @@ _NUMBERS = {"ELOOP": 40, "ENAMETOOLONG": 36, "ENOTDIR": 20, "EISDIR": 21, "EIO":
 _EARLY = ("ENOENT", "EACCES", "EPERM", "ENOMEM", "EINVAL")  # the only texts that ld.so itself knows
 
 
-class LoadError(Exception):
-    """A load failed: the object part, the text, and the errno of a message (raised and caught inside the loader)."""
+class InconsistencyError(Exception):
+    """An assertion of the loader fails: the process ends with `text` on stderr, status 127."""
 
-    def __init__(self, obj: str, text: str, errno: str | None = None):
+    def __init__(self, place: str, assertion: str):
+        super().__init__(place)
+        self.text = f"Inconsistency detected by ld.so: {place}: Assertion `{assertion}' failed!\n"
+
+
+class CutError(Exception):
+    """A file that is too short is mapped: whether that kills the process cannot be told."""
+
+    def __init__(self, path: str, size: int):
+        super().__init__(path)
+        self.text = f"{path} is cut off after {size} bytes: touching what is missing ends the process with SIGBUS"
+
+
+class LoadError(Exception):
+    """A load failed: the object part, the text, and the errno of a message. `missing`: no file was found (none was refused)."""
+
+    def __init__(self, obj: str, text: str, errno: str | None = None, *, missing: bool = False):
         super().__init__(text)
-        self.obj, self.text, self.errno = obj, text, errno
+        self.obj, self.text, self.errno, self.missing = obj, text, errno, missing
 
     def dlerror(self) -> str:
         """As dlerror() gives it, with libc's errno texts."""
@@ -54,12 +69,38 @@ class LoadError(Exception):
 
 
 @define(eq=False)
+class SearchDirectory:
+    """A directory of search lists (``struct r_search_path_elem``): one for the whole process, whichever lists name it.
+
+    `prefixes` is what a name is appended to: one for each hwcaps subdirectory and the directory itself last, each with a trailing slash
+    ("" is the current directory); `exists` says of each: known to exist, known not to, or not tried yet. `what` and `where` tell who
+    named the directory first.
+    """
+
+    prefixes: tuple[str, ...]
+    exists: list[bool | None]
+    what: str
+    where: str | None
+
+
+@define(eq=False)
+class SearchList:
+    """A path list with its directories: `stage` and `set_by` for reports."""
+
+    stage: str
+    set_by: str
+    directories: list[SearchDirectory]
+
+
+@define(eq=False)
 class Object:
     """A loaded object (``struct link_map``).
 
     `path` is the string it was opened by ("" for the main program), `names` every name that it was requested by and matched. `loader` is
-    the object whose DT_NEEDED brought it in, `origin` the directory that ``$ORIGIN`` stands for. `name` (first requested), `requester`
-    and `stage` are for reports.
+    the object whose DT_NEEDED brought it in, `origin` the directory that ``$ORIGIN`` stands for. `rpath` and `runpath` are its lists once
+    they were looked at (None = there is nothing to search). `dependencies` are the direct ones, `search_list` the breadth-first list of
+    an object that was opened itself, `order` that list sorted for relocation. `faked` stands for a missing library in a listing.
+    `name` (first requested), `requester` and `stage` are for reports.
     """
 
     path: str
@@ -72,10 +113,16 @@ class Object:
     requester: str | None = None
     stage: str | None = None
     names: set[str] = field(factory=set)
+    rpath: SearchList | bool | None = False
+    runpath: SearchList | bool | None = False
+    dependencies: list[Object] | None = None
+    search_list: list[Object] | None = None
+    order: list[Object] | None = None
+    faked: bool = False
 
     def answers_to(self, name: str) -> bool:
         """Whether a request for `name` is a request for this object (``_dl_name_match_p`` and DT_SONAME)."""
-        return name in self.names or (self.elf.soname is not None and self.elf.soname == name)
+        return not self.faked and (name in self.names or (self.elf.soname is not None and self.elf.soname == name))
 
     def describe(self) -> LoadedObject:
         """The object as a value for results."""
@@ -87,10 +134,10 @@ class Object:
 class Process:
     """A process and its loader.
 
-    `env` holds the first value of each variable. `caps` are the hwcaps subdirectories in search order, `platform` is ``$PLATFORM``.
-    `map` is the link map, main program first; `scope` the global search list. `errno` is that of the last failing system call
-    of the current search. Remembered between searches: `known` (directory -> exists), `lists` (expanded path lists by owner),
-    `dead_lists` (owners none of whose directories exist).
+    `env` holds the last value of each variable. `caps` are the hwcaps subdirectories in search order, `platform` is ``$PLATFORM``.
+    `library_path` is (who says so, text). `map` is the link map, main program first; `scope` the global search list. `errno` is that of
+    the last failing system call. `tracing`: only a listing is wanted, a missing library is no error. Remembered between searches:
+    `directories` by prefix, `library_list` and `system_list`, the cache.
     """
 
     image: ExecImage
@@ -100,19 +147,25 @@ class Process:
     env: dict[str, str]
     machine: Machine
     kernel: int
-    platform: str
+    platform: str | None
     caps: tuple[str, ...]
     view: CacheView
     stack_executable: bool
+    argv0: str
+    library_path: tuple[str, str] | None = None
+    use_cache: bool = True
+    inhibit_rpath: str | None = None
+    tracing: bool = False
     map: list[Object] = field(factory=list)
     scope: list[Object] = field(factory=list)
     searches: list[Search] = field(factory=list)
-    known: dict[str, bool] = field(factory=dict)
-    lists: dict[str, list[tuple[str, str]]] = field(factory=dict)
-    dead_lists: set[str] = field(factory=set)
+    problems: list[VersionProblem] = field(factory=list)
+    directories: dict[str, SearchDirectory] = field(factory=dict)
+    library_list: SearchList | None = None
+    system_list: SearchList | None = None
     errno: str | None = None
-    cache: LdCache | None = None
-    cache_read: bool = False
+    cache: Index | None = None
+    loader: Object | None = None
 
     @property
     def main(self) -> Object:
@@ -121,10 +174,6 @@ class Process:
     @property
     def secure(self) -> bool:
         return self.image.secure
-
-    @property
-    def argv0(self) -> str:
-        return self.image.argv[0] if self.image.argv else ""
 
     def label(self, obj: Object) -> str:
         """How messages name an object."""

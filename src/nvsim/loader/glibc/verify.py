@@ -6,24 +6,36 @@ object itself; their message names what was asked for, not the file.
 
 from __future__ import annotations
 
+from attrs import evolve
+
+from nvsim.elf import header
 from nvsim.elf.facts import ElfFacts
 from nvsim.loader.glibc.tables import GlibcRules
 from nvsim.rootfs.node import Directory, File, Node
 
 ACCEPT, SKIP, OTHER_CLASS, FATAL = "accept", "skip", "other class", "fatal"
 DF_1_NODEFLIB, DF_1_NOOPEN, DF_1_PIE, DF_1_NOW = 0x800, 0x40, 0x8000000, 0x1
+_PAGE = 4096
+_HEADER_SIZE = {32: 52, 64: 64}
+_IN_HEADER = (
+    "ELF file ABI version invalid",
+    "nonzero padding in e_ident",
+    "ELF file version does not match current one",
+)
+_AFTER_TYPE = (header.PHENTSIZE, header.NO_PROGRAM_HEADERS)
 
 
-def verify(node: Node, program: ElfFacts, rules: GlibcRules, kernel: int) -> tuple[str, str, str | None]:
-    """Verdict, text and errno of a candidate for a process of `program`'s class and machine."""
+def verify(
+    node: Node, program: ElfFacts, rules: GlibcRules, kernel: int, *, open_exec: bool = False
+) -> tuple[str, str, str | None]:
+    """Verdict, text and errno of a candidate for a process of `program`'s class and machine. `open_exec`: it is to be the program."""
     if isinstance(node, Directory):
         return FATAL, "cannot read file data", "EISDIR"
     if not isinstance(node, File):
         return FATAL, "file too short", None
-    facts = node.facts
-    elf = facts.elf
+    elf = node.facts.elf
     size = node.size if elf is None or elf.truncate is None else elf.truncate
-    if size < 64:
+    if size < _HEADER_SIZE[program.elf_class]:
         return FATAL, "file too short", None
     if elf is None:
         return FATAL, "invalid ELF header", None
@@ -38,10 +50,16 @@ def verify(node: Node, program: ElfFacts, rules: GlibcRules, kernel: int) -> tup
         return FATAL, "ELF file OS ABI invalid", None
     if elf.extra.get("abi_version"):
         return FATAL, "ELF file ABI version invalid", None
+    if elf.malformed in _IN_HEADER:
+        return FATAL, elf.malformed, None
     if elf.machine != program.machine:
         return SKIP, f"is for {elf.machine}", None
     if elf.type not in ("DYN", "EXEC"):
         return FATAL, "only ET_DYN and ET_EXEC can be loaded", None
+    if rules.exec_refused_early and elf.type == "EXEC" and not open_exec:
+        return FATAL, "cannot dynamically load executable", None
+    if elf.malformed in _AFTER_TYPE:
+        return FATAL, elf.malformed, None
     if rules.abi_note and elf.abi_tag is not None and not _abi_fits(elf.abi_tag, kernel):
         return SKIP, f"ABI note says {elf.abi_tag}", None
     return ACCEPT, "", None
@@ -55,19 +73,37 @@ def _abi_fits(tag: str, kernel: int) -> bool:
 
 
 def refused(
-    elf: ElfFacts, rules: GlibcRules, *, dlopened: bool, stack_executable: bool
+    elf: ElfFacts, rules: GlibcRules, *, dlopened: bool, stack_executable: bool, open_exec: bool = False
 ) -> tuple[str, str | None] | None:
     """Why an accepted file cannot be loaded as a library: text and errno; None = it can."""
-    if elf.malformed is not None:
-        return "object file has no loadable segments", None
-    if elf.type == "EXEC":
+    unaligned = (header.UNALIGNED_ADDRESS,) if rules.page_alignment else (header.UNALIGNED_ADDRESS, header.UNALIGNED)
+    if elf.malformed is not None and elf.malformed in unaligned:
+        return rules.unaligned_texts[elf.malformed], None
+    if elf.malformed == header.NO_LOAD:
+        return elf.malformed, None
+    if elf.type == "EXEC" and not open_exec:
         return "cannot dynamically load executable", None
-    if elf.nodyn:
+    if elf.nodyn and elf.type == "DYN":
         return "object file has no dynamic section", None
-    if rules.pie_refused and elf.flags_1 & DF_1_PIE:
-        return "cannot dynamically load position-independent executable", None
-    if dlopened and elf.flags_1 & DF_1_NOOPEN:
+    if dlopened and elf.flags_1 & DF_1_NOOPEN and not (rules.pie_refused and elf.flags_1 & DF_1_PIE):
         return "shared object cannot be dlopen()ed", None
+    if rules.pie_refused and elf.flags_1 & DF_1_PIE and not open_exec:
+        return "cannot dynamically load position-independent executable", None
     if dlopened and rules.no_exec_stack and elf.stack != "rw" and not stack_executable:
         return "cannot enable executable stack as shared object requires", "EINVAL"
     return None
+
+
+def as_mapped(elf: ElfFacts) -> ElfFacts | None:
+    """What the loader finds in a mapped file: of one that is cut within its first page, zeros instead of a dynamic section.
+
+    None: the file is cut later, and whether touching what is missing kills the process (SIGBUS) cannot be told from facts.
+    """
+    if elf.truncate is None:
+        return elf
+    if elf.truncate > _PAGE:
+        return None
+    return evolve(
+        elf, soname=None, needed=(), rpath=None, runpath=None, auxiliary=(), filter=(), flags_1=0, verneed=(), verdef=(),
+        defs=frozenset(), undef=(), undef_lazy=(), relr=False, malformed=None,
+    )  # fmt: skip

@@ -1,7 +1,7 @@
 """Finding the file for a name: the sections of a search and the candidates of each list (``elf/dl-load.c``, ``_dl_map_object``,
 ``open_path``, ``open_verify``).
 
-Path lists as text are `nvsim.loader.glibc.paths`, the checks of an opened file `nvsim.loader.glibc.verify`. What becomes of the file is
+The lists are `nvsim.loader.glibc.lists`, the checks of an opened file `nvsim.loader.glibc.verify`. What becomes of the file is
 `nvsim.loader.glibc.linkmap`.
 """
 
@@ -11,9 +11,10 @@ from attrs import define, field
 
 from nvsim.loader.access import may_read
 from nvsim.loader.glibc import cache_lookup, verify
-from nvsim.loader.glibc.paths import directory_prefix, expand, has_token, normalise, split_path
-from nvsim.loader.glibc.state import ERRNO_TEXT, LoadError, Object, Process
-from nvsim.loader.outcome import Candidate
+from nvsim.loader.glibc.lists import expand_for, rpath_list, runpath_list
+from nvsim.loader.glibc.paths import directory_prefix
+from nvsim.loader.glibc.state import ERRNO_TEXT, LoadError, Object, Process, SearchDirectory, SearchList
+from nvsim.loader.outcome import Candidate, SearchedPath
 from nvsim.rootfs.node import Directory, File, Node
 from nvsim.rootfs.resolve import PathError
 
@@ -23,136 +24,118 @@ Found = tuple[File, str, str]
 
 @define(eq=False)
 class Hunt:
-    """One search for `name`: what was considered (`seen`) and the texts of files of the other class (`other`).
+    """One search for `name`: the places and files that were considered, and whether a file of the other ELF class was among them.
 
-    `need_setuid`: only set-uid files count, as for preloads with AT_SECURE.
+    `open_exec`: the program itself is wanted. `need_setuid`: only set-uid files count, as for preloads with AT_SECURE.
     """
 
     name: str
+    open_exec: bool = False
     need_setuid: bool = False
     seen: list[Candidate] = field(factory=list)
-    other: list[str] = field(factory=list)
-
-
-def expand_for(process: Process, text: str, obj: Object) -> str | None:
-    """`text` with its tokens replaced for `obj`; None when the element is dropped."""
-    out = expand(text, obj.origin, process.facts.lib_token, process.platform, secure=process.secure)
-    if out is not None and process.secure and obj is process.main and "ORIGIN" in text and has_token(text):
-        normal = normalise(out)
-        if not any(normal == d or normal.startswith(d + "/") for d in process.facts.system_dirs):
-            return None
-    return out
+    paths: list[SearchedPath] = field(factory=list)
+    other_class: bool = False
 
 
 def find(process: Process, hunt: Hunt, requester: Object | None, *, preload: bool = False) -> Found:
     """Section by section as ``_dl_map_object`` does. Raises `LoadError` when nothing acceptable is found."""
     hunt.need_setuid = restricted = preload and process.secure
-    main = process.map[0] if process.map else None
-    hit = None
-    process.errno = None
-    if requester is None or requester.elf.runpath is None:
-        obj, did_main = requester, False
-        while obj is not None and hit is None:
-            hit = _rpath(process, hunt, obj)
-            did_main = did_main or obj is main
-            obj = obj.loader
-        if hit is None and not did_main and main is not None:
-            hit = _rpath(process, hunt, main)
-    library_path = None if process.secure else process.env.get("LD_LIBRARY_PATH")
-    if hit is None and library_path and main is not None:
-        dirs = _directories(process, "env", library_path, ":;", main)
-        hit = _walk_list(process, hunt, "env", dirs, "ld_library_path", "env LD_LIBRARY_PATH")
-    if hit is None and requester is not None and requester.elf.runpath:
-        key = f"runpath:{id(requester)}"
-        dirs = _directories(process, key, requester.elf.runpath, ":", requester)
-        hit = _walk_list(process, hunt, key, dirs, "runpath", f"RUNPATH of {process.label(requester)}")
-    asking = requester or main
-    nodeflib = bool(asking is not None and asking.elf.flags_1 & verify.DF_1_NODEFLIB)
-    if hit is None and not restricted:
+    hit = _rpaths(process, hunt, requester) if requester is None or requester.elf.runpath is None else None
+    if hit is None and process.library_list is not None:
+        hit = _walk(process, hunt, process.library_list)
+    if hit is None and requester is not None:
+        runpath = runpath_list(process, requester)
+        if runpath is not None:
+            hit = _walk(process, hunt, runpath)
+            if hit is None and _all_absent(runpath):
+                requester.runpath = None
+    asking = requester or (process.map[0] if process.map else None)
+    nodeflib = asking is not None and bool(asking.elf.flags_1 & verify.DF_1_NODEFLIB)
+    if hit is None and process.use_cache and not restricted:
         hit = _from_cache(process, hunt, nodeflib)
-    if hit is None and not nodeflib:
-        dirs = [(directory_prefix(d), d) for d in process.facts.system_dirs]
-        by = f"built into the loader (glibc {process.facts.version})"
-        hit = _walk_list(process, hunt, "system", dirs, "default", by)
-    if hit is not None:
-        return hit
-    raise _nothing(process, hunt)
+    if hit is None and not nodeflib and process.system_list is not None:
+        hit = _walk(process, hunt, process.system_list)
+    if hit is None:
+        raise _nothing(process, hunt)
+    return hit
 
 
 def open_by_path(process: Process, hunt: Hunt, requester: Object | None) -> Found:
     """A name with a slash: that file or none. Raises `LoadError`."""
-    path: str | None = hunt.name
-    if has_token(hunt.name):
-        path = expand_for(process, hunt.name, requester or process.main)
-    if not path:
-        raise LoadError(hunt.name, "empty dynamic string token substitution")
-    process.errno = None
-    hit = _candidate(process, hunt, "name", path, "the name itself")
+    path = expand_for(process, hunt.name, requester) if requester is not None else hunt.name
+    hit = _candidate(process, hunt, "name", path or "", "the name itself")
     if hit is None:
         raise _nothing(process, hunt)
     return hit
 
 
 def _nothing(process: Process, hunt: Hunt) -> LoadError:
-    if hunt.other:
-        return LoadError(hunt.name, hunt.other[-1])
-    return LoadError(hunt.name, "cannot open shared object file", process.errno)
+    if hunt.other_class:
+        other = 96 - process.image.elf.elf_class
+        return LoadError(hunt.name, f"wrong ELF class: ELFCLASS{other}", missing=True)
+    return LoadError(hunt.name, "cannot open shared object file", process.errno, missing=True)
 
 
-def _rpath(process: Process, hunt: Hunt, obj: Object) -> Found | None:
-    if not obj.elf.rpath or obj.elf.runpath is not None:
-        return None
-    key = f"rpath:{id(obj)}"
-    dirs = _directories(process, key, obj.elf.rpath, ":", obj)
-    return _walk_list(process, hunt, key, dirs, "rpath", f"RPATH of {process.label(obj)}")
+def _rpaths(process: Process, hunt: Hunt, requester: Object | None) -> Found | None:
+    """DT_RPATH of the requester, of what loaded it, and so on; then that of the main program, if it was not among them."""
+    chain: list[Object] = []
+    obj = requester
+    while obj is not None:
+        chain.append(obj)
+        obj = obj.loader
+    if process.map and not any(o is process.main for o in chain):
+        chain.append(process.main)
+    for owner in chain:
+        rpath = rpath_list(process, owner)
+        if rpath is None:
+            continue
+        hit = _walk(process, hunt, rpath)
+        if hit is not None:
+            return hit
+        if _all_absent(rpath):
+            owner.rpath = None
+    return None
 
 
-def _directories(process: Process, key: str, text: str, separators: str, obj: Object) -> list[tuple[str, str]]:
-    """(prefix, element as written) of a path list, equal prefixes once; memoised under `key`."""
-    known = process.lists.get(key)
-    if known is None:
-        known = []
-        prefixes: set[str] = set()
-        for element in split_path(text, separators):
-            expanded = expand_for(process, element, obj) if element else ""
-            if expanded is None:
-                continue
-            prefix = directory_prefix(expanded)
-            if prefix not in prefixes:
-                prefixes.add(prefix)
-                known.append((prefix, element))
-        process.lists[key] = known
-    return known
+def _all_absent(path_list: SearchList) -> bool:
+    """None of its directories exists: the list is forgotten."""
+    return all(exists is False for directory in path_list.directories for exists in directory.exists)
 
 
-def _walk_list(
-    process: Process, hunt: Hunt, key: str, directories: list[tuple[str, str]], stage: str, set_by: str
-) -> Found | None:
+def _walk(process: Process, hunt: Hunt, path_list: SearchList) -> Found | None:
     """One path list (``open_path``). None: go on with the next section. Raises `LoadError` at a fatal candidate."""
-    if key in process.dead_lists:
-        return None
-    any_exists = False
-    for prefix, _element in directories:
+    stage, set_by = path_list.stage, path_list.set_by
+    passed = ("ENOENT", "EACCES", "ENOTDIR") if process.rules.enotdir_continues else ("ENOENT", "EACCES")
+    what: str | None = None
+    for at, directory in enumerate(path_list.directories):
+        if directory.what != what:
+            what = directory.what
+            hunt.paths.append(_searched(hunt, path_list.directories[at:], what, set_by))
         here = False
-        for cap in process.caps:
-            directory = prefix + cap
-            exists = process.known.get(directory) if directory.startswith("/") else True
-            if exists is False:
+        exists = directory.exists
+        for i, prefix in enumerate(directory.prefixes):
+            if exists[i] is False:
                 continue
-            hit = _candidate(process, hunt, stage, directory + hunt.name, set_by)
+            hit = _candidate(process, hunt, stage, prefix + hunt.name, set_by)
+            if exists[i] is None:
+                exists[i] = hit is not None or _exists(process, prefix)
             if hit is not None:
-                process.known[directory] = True
                 return hit
-            if exists is None:
-                exists = process.known[directory] = _exists(process, directory)
-            here = here or exists
-        passed = ("ENOENT", "EACCES", "ENOTDIR") if process.rules.enotdir_continues else ("ENOENT", "EACCES")
+            here = here or exists[i] is not False
         if here and process.errno not in passed:
             return None
-        any_exists = any_exists or here
-    if not any_exists and key != "system":
-        process.dead_lists.add(key)
     return None
+
+
+def _searched(hunt: Hunt, directories: list[SearchDirectory], what: str, set_by: str) -> SearchedPath:
+    tried: list[str] = []
+    absent: list[str] = []
+    for directory in directories:
+        if directory.what != what:
+            break
+        for prefix, exists in zip(directory.prefixes, directory.exists, strict=True):
+            (absent if exists is False else tried).append(prefix.rstrip("/") or prefix[:1])
+    return SearchedPath(len(hunt.seen), what, directories[0].where, set_by, tuple(tried), tuple(absent))
 
 
 def _exists(process: Process, directory: str) -> bool:
@@ -168,27 +151,29 @@ def _exists(process: Process, directory: str) -> bool:
 
 
 def _from_cache(process: Process, hunt: Hunt, nodeflib: bool) -> Found | None:
-    if not process.cache_read:
-        _read_cache(process)
-    entry = cache_lookup.lookup(process.cache, hunt.name, process.rules, process.view) if process.cache else None
+    path = str(process.facts.cache)
+    hunt.paths.append(SearchedPath(len(hunt.seen), "cache", None, "the loader", (path,)))
+    if process.cache is None:
+        process.cache = _read_cache(process)
+    entry = cache_lookup.lookup(process.cache, hunt.name, process.rules, process.view)
     if entry is None:
         return None
-    by = str(process.facts.cache)
     if nodeflib and any(entry.path.startswith(directory_prefix(d)) for d in process.facts.system_dirs):
         why = "skipped: a default directory, and DF_1_NODEFLIB is set"
-        hunt.seen.append(Candidate("cache", entry.path, by, why))
+        hunt.seen.append(Candidate("cache", entry.path, path, why))
         return None
-    return _candidate(process, hunt, "cache", entry.path, by)
+    return _candidate(process, hunt, "cache", entry.path, path)
 
 
-def _read_cache(process: Process) -> None:
-    process.cache_read = True
+def _read_cache(process: Process) -> cache_lookup.Index:
+    """The usable entries; a file that is no cache counts as empty."""
     if process.facts.cache is None:
         process.errno = "ENOENT"
-        return
+        return {}
     opened = _open(process, process.facts.cache)
-    if opened is not None and isinstance(opened[0], File):
-        process.cache = opened[0].facts.ldcache
+    if opened is None or not isinstance(opened[0], File) or opened[0].facts.ldcache is None:
+        return {}
+    return cache_lookup.index(opened[0].facts.ldcache)
 
 
 def _candidate(process: Process, hunt: Hunt, stage: str, path: str, set_by: str) -> Found | None:
@@ -201,7 +186,8 @@ def _candidate(process: Process, hunt: Hunt, stage: str, path: str, set_by: str)
         hunt.seen.append(Candidate(stage, path, set_by, result, process.errno))
         return None
     node, where = opened
-    verdict, text, errno_name = verify.verify(node, process.image.elf, process.rules, process.kernel)
+    program = process.image.elf
+    verdict, text, errno_name = verify.verify(node, program, process.rules, process.kernel, open_exec=hunt.open_exec)
     if verdict == verify.FATAL:
         hunt.seen.append(Candidate(stage, path, set_by, f"fatal: {text}", errno_name))
         raise LoadError(path, text, errno_name)
@@ -213,7 +199,7 @@ def _candidate(process: Process, hunt: Hunt, stage: str, path: str, set_by: str)
             return node, where, path
         text = "no set-uid bit"
     elif verdict == verify.OTHER_CLASS:
-        hunt.other.append(text)
+        hunt.other_class = True
     process.errno = "ENOENT"
     hunt.seen.append(Candidate(stage, path, set_by, f"skipped: {text}", process.errno))
     return None
