@@ -413,6 +413,80 @@ BEHAVIOURS = (
         ("", False, "are ignored and lost"),
         ("1.19.0", True, "are errors, unless features.allow-unknown-oci-spec-fields"),
     ),
+    # ---- nvidia-container-runtime ------------------------------------------------------------------------------------
+    _behaviour(
+        "runtime_steps",
+        "what the runtime does to the OCI spec, in order, by mode (the last entry: every other mode)",
+        ("", (("", ("mode",)),), "what the mode says"),
+        ("1.11.0", (("", ("mode", "feature-gated", "tegra-files")),), "also the gated features and Tegra's files"),
+        (
+            "1.12.0",
+            (("", ("mode", "graphics", "feature-gated", "tegra-files")),),
+            "also graphics, after what the mode says",
+        ),
+        (
+            "1.13.0",
+            (("cdi", ("mode",)), ("", ("mode", "graphics", "feature-gated", "tegra-files"))),
+            "cdi mode: nothing but what it says",
+        ),
+        ("1.14.0", (("cdi", ("mode",)), ("", ("mode", "graphics", "feature-gated"))), "no Tegra files"),
+        (
+            "1.17.5",
+            (
+                ("cdi", ("nvidia-hook-remover", "mode")),
+                ("jit-cdi", ("nvidia-hook-remover", "mode")),
+                ("csv", ("nvidia-hook-remover", "feature-gated", "mode")),
+                ("", ("feature-gated", "graphics", "mode")),
+            ),
+            "cdi, csv: hooks of the legacy mode are removed; otherwise the mode comes last",
+        ),
+    ),
+    _behaviour(
+        "runtime_steps_made",
+        "when these steps are prepared, so which phase an error names",
+        ("", "at-start", "before the command is looked at: `failed to create NVIDIA Container Runtime`"),
+        ("1.19.0", "at-create", "with the edits: `could not apply required modification to OCI specification`"),
+    ),
+    _behaviour(
+        "runtime_spec_read",
+        "when config.json is first read",
+        ("", "by-mode", "only by the steps that need it"),
+        ("1.11.0", "by-step", "by the steps, after the mode is known"),
+        ("1.14.0", "first", "before the mode is resolved"),
+    ),
+    _behaviour(
+        "prestart_hook_args0",
+        "the first argument of the prestart hook that legacy mode adds",
+        ("", "path", "its path"),
+        ("1.13.0", "name", "its name"),
+    ),
+    _behaviour(
+        "prestart_hook_path",
+        "where the prestart hook that legacy mode adds is looked for",
+        ("", "path-or-default", "on the PATH, else in /usr/bin, where it has to exist"),
+        ("1.12.0", "search", "on the PATH and in the usual directories; not found is an error"),
+        ("1.13.0", "config", "nvidia-container-runtime-hook.path; searched unless absolute; else /usr/bin"),
+    ),
+    _behaviour(
+        "prestart_hook_known_by",
+        "how a hook of the legacy mode in config.json is recognised",
+        ("", "text", "its path contains nvidia-container-runtime-hook"),
+        ("1.11.0", "name", "its name is nvidia-container-runtime-hook or nvidia-container-toolkit"),
+    ),
+    _behaviour(
+        "cuda_compat_hook",
+        "the enable-cuda-compat hook that the runtime adds in legacy and csv mode",
+        ("", "none", "none"),
+        ("1.17.5", "always", "in both, followed by update-ldcache in legacy mode"),
+        ("1.17.7", "by-mode", "in legacy mode with cuda-compat-mode = hook, followed by update-ldcache"),
+        ("1.20.0", "alone", "in legacy mode with cuda-compat-mode = hook, alone"),
+    ),
+    _behaviour(
+        "compat_hook_needs_driver",
+        "the enable-cuda-compat hook on a host whose driver version is unknown",
+        ("", False, "gets no --host-driver-version"),
+        ("1.18.0", True, "is an error"),
+    ),
     # ---- builds ------------------------------------------------------------------------------------------------------
     _behaviour(
         "nvml_calls_need_old_linker",
@@ -487,6 +561,14 @@ class Release:
     own_capabilities_type: bool = field(kw_only=True)
     mounts_with_mappings: bool = field(kw_only=True)
     strict_oci_spec: bool = field(kw_only=True)
+    runtime_steps: tuple[tuple[str, tuple[str, ...]], ...] = field(kw_only=True)
+    runtime_steps_made: Literal["at-start", "at-create"] = field(kw_only=True)
+    runtime_spec_read: Literal["by-mode", "by-step", "first"] = field(kw_only=True)
+    prestart_hook_args0: Literal["path", "name"] = field(kw_only=True)
+    prestart_hook_path: Literal["path-or-default", "search", "config"] = field(kw_only=True)
+    prestart_hook_known_by: Literal["text", "name"] = field(kw_only=True)
+    cuda_compat_hook: Literal["none", "always", "by-mode", "alone"] = field(kw_only=True)
+    compat_hook_needs_driver: bool = field(kw_only=True)
     nvml_calls_need_old_linker: bool = field(kw_only=True)
 
 
