@@ -190,7 +190,7 @@ class Outcome:
     `objects`: the link map after start-up without the main program and the vdso. `trace_*`: what LD_TRACE_LOADED_OBJECTS=1
     (glibc) or ``--list`` (musl) prints: status, (name, path or None) pairs, stderr. `assumptions`: loader facts that were assumed.
     `stdout` is what the loader itself prints there (a listing, ``--help``, ``--version``).
-    `version_problems` are those of start-up, in the order of the messages.
+    `version_problems` are those of start-up, in the order of the messages; `undefined` is (object, text) of a symbol that ended it.
     """
 
     outcome: str
@@ -211,3 +211,4 @@ class Outcome:
     unknown: str | None = None
     assumptions: tuple[str, ...] = ()
     version_problems: tuple[VersionProblem, ...] = ()
+    undefined: tuple[str, str] | None = None

@@ -67,6 +67,8 @@ def start(tree: Tree, request: ProcessRequest, machine: Machine | None = None) -
         return EndedSession(Outcome("signal", steps=image.steps, unknown=f"{image.signal}: {image.reason}"))
     if image.interp is None:
         own = image.file.facts.loader
+        if own is not None and own.libc == "musl":
+            return musl_direct.start(tree, image, own, request, machine)
         if own is not None and own.libc == "glibc":
             return glibc.start_directly(tree, image, own, request, machine)
         return EndedSession(_static(image))
@@ -81,6 +83,24 @@ def start(tree: Tree, request: ProcessRequest, machine: Machine | None = None) -
     if session.outcome.started and behaviour is not None and behaviour.exit is not None:
         session.outcome = evolve(session.outcome, exit_code=behaviour.exit)
     return session
+
+
+def listing(tree: Tree, request: ProcessRequest, machine: Machine | None = None) -> Outcome:
+    """Ask the program's loader for a list of objects instead of running it, as ldd does: see ``Outcome.trace_*``.
+
+    glibc is asked with LD_TRACE_LOADED_OBJECTS=1, musl as ``LOADER --list PROGRAM``.
+    """
+    machine = machine or Machine()
+    image = execve(Resolver(tree, request.uid, request.gid), request, machine)
+    if isinstance(image, ExecImage) and image.interp is not None:
+        facts = loader_facts(tree, image)
+        if isinstance(facts, LoaderFacts) and facts.libc == "musl":
+            asked = evolve(request, exec=image.interp, argv=(image.interp, "--list", image.execfn, *image.argv[1:]))
+            return start(tree, asked, machine).finish()
+    asked = evolve(request, env=(*request.env, ("LD_TRACE_LOADED_OBJECTS", "1")))
+    outcome = start(tree, asked, machine).finish()
+    static = isinstance(image, ExecImage) and image.interp is None
+    return evolve(outcome, trace_rc=outcome.exit_code) if static else outcome
 
 
 def _static(image: ExecImage) -> Outcome:

@@ -6,7 +6,7 @@ from typing import Any
 
 from nvsim.errors import InputError
 from nvsim.loader.outcome import Cpu, DlopenCall, DlopenResult, Machine, Outcome, ProcessRequest
-from nvsim.loader.process import run
+from nvsim.loader.process import listing, run
 from nvsim.rootfs.treefile import tree_from_json
 
 
@@ -18,7 +18,18 @@ def answer(kind: str, query: dict[str, Any]) -> dict[str, Any]:
     if not isinstance(query.get("exec"), str):
         raise InputError("load needs exec, the path of the program")
     tree = tree_from_json(rootfs["tree"], "rootfs")
-    return render(run(tree, _request(query), _machine(query)))
+    request, machine = _request(query), _machine(query)
+    outcome = run(tree, request, machine)
+    out = render(outcome)
+    listed = listing(tree, request, machine)
+    nobody = outcome.interpreter is None and query.get("loader") == "musl"  # only musl's loader itself makes its lists
+    if listed.trace_rc is not None and not request.secure and not nobody:
+        out["trace"] = {
+            "rc": listed.trace_rc,
+            "objects": [{"name": name, "path": path} for name, path in listed.trace_objects],
+            "stderr": listed.trace_stderr,
+        }
+    return out
 
 
 def _request(query: dict[str, Any]) -> ProcessRequest:

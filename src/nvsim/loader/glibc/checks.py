@@ -58,19 +58,20 @@ def isa_problem(process: Process, order: Iterable[Object]) -> Object | None:
 def undefined(order: Iterable[Object], scope: list[Object], *, now: bool) -> tuple[Object, str] | None:
     """The first undefined symbol in the order of relocation, with its text. `now`: what is bound lazily counts too.
 
-    A symbol with a version counts as defined where that version is defined by an object whose symbols are not known.
+    A symbol with a version is missing only where every object that defines that version has known symbols, and there is one.
     """
     defined: set[str] = set()
     for obj in scope:
         defined |= obj.elf.defs or frozenset()
-    unlisted = {version for obj in scope if obj.elf.defs is None for version in obj.elf.verdef}
+    known = {version for obj in scope if obj.elf.defs is not None for version in obj.elf.verdef}
+    known -= {version for obj in scope if obj.elf.defs is None for version in obj.elf.verdef}
     for obj in order:
         wanted = obj.elf.undef or ()
         if now or obj.elf.flags_1 & verify.DF_1_NOW:
             wanted = (*wanted, *(obj.elf.undef_lazy or ()))
         for symbol in wanted:
             name, _, version = symbol.partition("@")
-            if symbol not in defined and name not in defined and version.lstrip("@") not in unlisted:
+            if symbol not in defined and name not in defined and (not version or version.lstrip("@") in known):
                 return obj, _undefined_text(symbol)
     return None
 

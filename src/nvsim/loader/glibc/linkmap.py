@@ -16,6 +16,7 @@ from nvsim.loader.glibc.state import CutError, InconsistencyError, LoadError, Ob
 from nvsim.loader.glibc.walk import Found, Hunt, find, open_by_path
 from nvsim.loader.outcome import Search
 
+EMPTY_TOKEN = "empty dynamic string token substitution"
 # Why an object is asked for (`Search.because`).
 NEEDED, PRELOAD, DLOPEN, AUXILIARY, FILTER, PROGRAM = "needed", "preload", "dlopen", "auxiliary", "filter", "program"
 
@@ -49,7 +50,7 @@ def map_object(
         accepted = _accept(process, hunt, found, loader, dlopened, noload)
     except LoadError as e:
         _record(process, hunt, asked_by, because, "not-found" if e.missing else "fatal", error=e.dlerror())
-        if process.tracing and e.missing:
+        if process.tracing and e.missing and because != PRELOAD:
             return _fake(process, name, loader)
         raise
     if accepted is None:
@@ -168,8 +169,10 @@ def _name(process: Process, obj: Object, wanted: str, *, fatal: bool) -> str | N
     if process.secure:
         raise LoadError(wanted, "DST not allowed in SUID/SGID programs")
     name = expand_for(process, wanted, obj)
-    if name is None and fatal:
-        raise LoadError(wanted, "empty dynamic string token substitution")
+    if name is None:
+        if fatal:
+            raise LoadError(wanted, EMPTY_TOKEN)
+        process.searches.append(Search(wanted, process.label(obj), (), "ignored", note=EMPTY_TOKEN))
     return name
 
 

@@ -48,6 +48,7 @@ def run_startup(process: Process, wishes: Options, outcome: Outcome) -> Outcome:
         objects=tuple(o.describe() for o in process.map[1:]) if started else (),
         searches=tuple(process.searches),
         version_problems=tuple(process.problems),
+        undefined=process.undefined,
         trace_rc=code if traced else None,
         trace_objects=tuple((o.name or "", None if o.faked else o.path) for o in process.map[1:])
         if traced and code == 0
@@ -63,7 +64,7 @@ def _startup(process: Process, wishes: Options, said: list[str]) -> int | None:
     """
     init_lists(process)
     queue = dependencies(process, process.main, _preload(process, wishes, said))
-    _place_loader(process, queue)
+    _place_loader(process, queue, listed=wishes.mode != options.NORMAL)
     main = process.main
     assert main.search_list is not None and main.order is not None
     process.scope = list(main.search_list)
@@ -83,22 +84,24 @@ def _startup(process: Process, wishes: Options, said: list[str]) -> int | None:
     missing = checks.undefined(order, main.search_list, now=wishes.bind_now)
     if missing is not None:
         obj, text = missing
+        process.undefined = (process.label(obj), text)
         said.append(f"{process.argv0}: symbol lookup error: {process.label(obj)}: {text}\n")
         return 127
     return None
 
 
-def _place_loader(process: Process, queue: list[Object]) -> None:
-    """ld.so stands in the map after the object that precedes it in the search list; last when nobody needs it."""
+def _place_loader(process: Process, queue: list[Object], *, listed: bool) -> None:
+    """ld.so stands in the map after the object that precedes it in the search list. When nobody needs it, it is last (in a listing: not
+    there)."""
     loader = process.loader
     if loader is None:
         return
     process.map.remove(loader)
     found = [o for o in queue if not o.faked]
     at = next((i for i, o in enumerate(found) if o is loader), None)
-    if at is None:
+    if at is None and not listed:
         process.map.append(loader)
-    else:
+    elif at is not None:
         before = found[at - 1]
         process.map.insert(next(i for i, o in enumerate(process.map) if o is before) + 1, loader)
 

@@ -136,8 +136,8 @@ class Process:
 
     `env` holds the last value of each variable. `caps` are the hwcaps subdirectories in search order, `platform` is ``$PLATFORM``.
     `library_path` is (who says so, text). `map` is the link map, main program first; `scope` the global search list. `errno` is that of
-    the last failing system call. `tracing`: only a listing is wanted, a missing library is no error. Remembered between searches:
-    `directories` by prefix, `library_list` and `system_list`, the cache.
+    the last failing system call. `tracing`: only a listing is wanted, a missing library is no error. `undefined` is the object and text of
+    a symbol that ended start-up. Remembered between searches: `directories` by prefix, `library_list` and `system_list`, the cache.
     """
 
     image: ExecImage
@@ -160,6 +160,7 @@ class Process:
     scope: list[Object] = field(factory=list)
     searches: list[Search] = field(factory=list)
     problems: list[VersionProblem] = field(factory=list)
+    undefined: tuple[str, str] | None = None
     directories: dict[str, SearchDirectory] = field(factory=dict)
     library_list: SearchList | None = None
     system_list: SearchList | None = None

@@ -1,0 +1,61 @@
+"""The recorded searches of a glibc process in the language of ``LD_DEBUG=libs``, line for line (``elf/dl-load.c``, ``dl-cache.c``,
+``dl-deps.c``, ``dl-catch.c``).
+
+Lines are without the process id that the loader puts in front ("      1234:<tab>"). What it prints while constructors and destructors
+run (calling init, initialize program, transferring control, calling fini) is not part of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from nvsim.loader.outcome import DlopenResult, Outcome, Search, SearchedPath
+
+
+def debug_lines(outcome: Outcome) -> Iterator[str]:
+    """The lines of start-up and of every dlopen, in order."""
+    for search in outcome.searches:
+        yield from _search(search)
+    for problem in outcome.version_problems:
+        yield f"{problem.provider}: error: version lookup error: {problem.message} (continued)"
+    if outcome.undefined is not None:
+        obj, text = outcome.undefined
+        yield f"{obj}: error: symbol lookup error: {text} (fatal)"
+    for call in outcome.dlopen:
+        yield from _dlopen(call)
+
+
+def _dlopen(call: DlopenResult) -> Iterator[str]:
+    for search in call.searches:
+        yield from _search(search)
+    obj, _, text = (call.error or "").partition(": ")
+    if text.startswith("undefined symbol: "):
+        yield f"{obj}: error: symbol lookup error: {text} (fatal)"
+    elif text.startswith(("version `", "weak version `")):
+        yield f"{obj}: error: version lookup error: {text} (fatal)"
+
+
+def _search(search: Search) -> Iterator[str]:
+    if search.because in ("auxiliary", "filter"):
+        yield f"load auxiliary object={search.name} requested by file={search.requester}"
+    if search.result == "ignored" and search.note:
+        yield f"cannot load auxiliary `{search.name}' because of {search.note}"
+        return
+    if "/" in search.name or not (search.candidates or search.paths):
+        return
+    yield f"find library={search.name} [0]; searching"
+    paths = list(search.paths)
+    for number, candidate in enumerate(search.candidates):
+        while paths and paths[0].at <= number:
+            yield _path(paths.pop(0))
+        yield f"  trying file={candidate.path}"
+    yield from map(_path, paths)
+    if not any(c.result.startswith("fatal") for c in search.candidates):
+        yield ""
+
+
+def _path(path: SearchedPath) -> str:
+    if path.what == "cache":
+        return f" search cache={path.directories[0]}"
+    origin = f"{path.what} from file {path.where}" if path.where is not None else path.what
+    return f" search path={':'.join(path.directories)}\t\t({origin})"
