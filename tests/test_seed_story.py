@@ -6,9 +6,8 @@ import re
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
+from commands import nvsim
 
-from nvsim.cli.main import cli
 from nvsim.diagnosis.explain import diagnose
 from nvsim.diagnosis.fix import find_fix
 from nvsim.host.datadir import data_dir
@@ -60,35 +59,27 @@ def test_the_linkers_symlink_alone_helps_nvidia_smi_but_not_cuda() -> None:
 
 
 def test_the_same_input_gives_the_same_bytes() -> None:
-    arguments = [
-        "run",
-        "--format",
-        "json",
-        "--host",
-        "eks-al2-535",
-        "-e",
-        "NVIDIA_VISIBLE_DEVICES=all",
-        "example:nix-torch",
-    ]
-    first, second = (CliRunner().invoke(cli, arguments) for _ in range(2))
-    assert first.exit_code == second.exit_code == 1
-    assert first.output == second.output
+    arguments = "run --format json --host eks-al2-535 -e NVIDIA_VISIBLE_DEVICES=all example:nix-torch".split()
+    first, second = nvsim(*arguments), nvsim(*arguments)
+    assert first.status == second.status == 1
+    assert first.out == second.out
+    assert str(Path.cwd()) not in first.out
 
 
 def test_the_readme_shows_what_the_program_prints() -> None:
-    block = re.search(r"```console\n\$ nvsim (.*?)\n(.*?)```", README.read_text(), re.DOTALL)
+    block = re.search(r"```console\n(.*?)```", README.read_text(), re.DOTALL)
     assert block is not None
-    result = CliRunner().invoke(cli, block[1].split())
-    assert result.output == block[2]
+    session = re.findall(r"\$ nvsim (.*?)\n(.*?)(?=\$ nvsim |\Z)", block[1], re.DOTALL)
+    assert len(session) == 2
+    for command, printed in session:
+        assert nvsim(*command.split()).out == printed
 
 
-def test_an_unknown_host_is_one_line_and_status_2(tmp_path: Path) -> None:
-    import subprocess
-    import sys
-
-    command = [sys.executable, "-m", "nvsim", "run", "--host", "eks-al2-536", "example:nix-torch"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 2
-    assert done.stdout == ""
-    assert len(done.stderr.splitlines()) == 1
-    assert "eks-al2-535" in done.stderr
+def test_the_demo_tells_the_story_in_four_parts() -> None:
+    story = nvsim("demo").out
+    parts = re.split(r"^\(\d\) ", story, flags=re.MULTILINE)[1:]
+    assert len(parts) == 4
+    assert all(code in parts[0] for code in ("NVS101", "NVS301", "NVS401"))
+    assert "Gone in B\n  - NVS101" in parts[1]
+    assert "3 changes make everything work" in parts[2]
+    assert "✓ nvidia-smi" in parts[3] and "✗ python3 (PyTorch)" in parts[3]

@@ -80,6 +80,57 @@ _TABLE = (
         "Device ids are indices, GPU UUIDs, MIG UUIDs or GPU:MIG pairs, exactly as `nvidia-smi -L` lists them.",
     ),
     Entry(
+        "NVS108",
+        "no-gpu-driver-in-engine",
+        "error",
+        "Docker has no GPU driver for --gpus",
+        "dockerd registers its GPU driver only when it finds nvidia-container-runtime-hook on its own PATH when it starts (or, "
+        "from 28.3 on, a CDI specification). Without the toolkit on the host, or before a restart of the daemon, --gpus is "
+        "refused: could not select device driver.",
+    ),
+    Entry(
+        "NVS109",
+        "hook-outside-legacy",
+        "error",
+        "the hook is called in a mode that is not legacy",
+        "docker run --gpus makes Docker add the prestart hook itself. The hook works in legacy mode alone; where config.toml or"
+        " the automatic mode says cdi or csv it refuses. Use --runtime=nvidia with NVIDIA_VISIBLE_DEVICES instead of --gpus.",
+    ),
+    Entry(
+        "NVS110",
+        "capability-unsupported",
+        "error",
+        "NVIDIA_DRIVER_CAPABILITIES names a capability that is not allowed",
+        "The names are compute, utility, video, graphics, display, ngx and compat32, or all. Each must be among supported-"
+        "driver-capabilities of config.toml; before 1.20 a list that mixes all with other names is refused too.",
+    ),
+    Entry(
+        "NVS111",
+        "all-gpus",
+        "info",
+        "the image takes every GPU of the host",
+        "An image with NVIDIA_VISIBLE_DEVICES=all in its config (NVIDIA's base images have it), and a legacy CUDA image, get "
+        "all GPUs on every host whose runtime is NVIDIA's, also where the user or the scheduler gave them none.",
+    ),
+    Entry(
+        "NVS112",
+        "cuda-env-lost",
+        "warning",
+        "an image with CUDA in it lacks the variables of NVIDIA's images",
+        "docker export and import, flattening tools, and a Nix image whose config replaces that of its base drop the "
+        "environment: NVIDIA_VISIBLE_DEVICES, NVIDIA_DRIVER_CAPABILITIES, NVIDIA_REQUIRE_CUDA and PATH are gone, and with them "
+        "the GPU. Repeat them in the new config, or move the image with docker save and load.",
+    ),
+    Entry(
+        "NVS113",
+        "cdi-device-unresolvable",
+        "error",
+        "no CDI specification names the device that was asked for",
+        "The engine looks for specifications in /etc/cdi and /var/run/cdi (or its own list) and drops invalid ones without a "
+        "word. Generate one with nvidia-ctk cdi generate, make it readable, and check that its cdiVersion is known to the "
+        "engine.",
+    ),
+    Entry(
         "NVS201",
         "driver-not-found",
         "error",
@@ -136,6 +187,98 @@ _TABLE = (
         "The engine that injects the driver ended with an error, so the container does not start. The message is the engine's own.",
     ),
     Entry(
+        "NVS208",
+        "vendor-file-missing",
+        "warning",
+        "a graphics library is injected without the JSON file that tells its loader of it",
+        "libglvnd (EGL) and the Vulkan loader do not search for NVIDIA's libraries: they read JSON files that name them. The "
+        "legacy engine mounts the libraries alone; the runtime adds the files only where the host has them. CDI brings them, or"
+        " the image can carry its own copy.",
+    ),
+    Entry(
+        "NVS209",
+        "poisoned-cache",
+        "error",
+        "the ld.so.cache that was made for the container leads to the wrong libc",
+        "The host's ldconfig rebuilds the container's cache with its own built-in directories. On an image of another "
+        "distribution, or with a store-built ldconfig, the image's own libc directory is left out and a foreign one stays: "
+        "every program of the container then breaks. Toolkit 1.19 writes the missing directories into a conf file first.",
+    ),
+    Entry(
+        "NVS210",
+        "host-cache-stale",
+        "error",
+        "the host's ld.so.cache names a file that no longer exists",
+        "The engine opens every candidate of the cache before it looks at its version, so one entry of a removed driver ends "
+        "the whole start. Run ldconfig on the host.",
+    ),
+    Entry(
+        "NVS211",
+        "cdi-generation-failed",
+        "error",
+        "the CDI specification cannot be made: the driver's files were not found",
+        "nvidia-ctk looks for the driver in fixed directories below the driver root, and in the host's ld.so.cache in some "
+        "releases. Driver files elsewhere need --driver-root, --library-search-path or LD_LIBRARY_PATH.",
+    ),
+    Entry(
+        "NVS212",
+        "cdi-spec-stale",
+        "error",
+        "the CDI specification names files that the host no longer has",
+        "A specification holds absolute host paths with driver versions in them. After a driver upgrade or a change of devices "
+        "it must be generated again (the service nvidia-cdi-refresh does it; jit-cdi makes it at each start).",
+    ),
+    Entry(
+        "NVS213",
+        "cdi-hook-missing",
+        "error",
+        "the hook program that the CDI specification names does not exist",
+        "The specification says which program runs the hooks: /usr/bin/nvidia-cdi-hook, or nvidia-ctk in older releases. A "
+        "package without it, a moved toolkit or a collected store path leave the specification pointing at nothing.",
+    ),
+    Entry(
+        "NVS214",
+        "cdi-hook-failed",
+        "error",
+        "a CDI hook fails in this root file system",
+        "Hooks make links, run ldconfig and change modes inside the container's root. A read-only target, a link of the image "
+        "in the way (1.17.0), or a root on ramfs make them fail, and the container with them.",
+    ),
+    Entry(
+        "NVS215",
+        "host-file-missing",
+        "error",
+        "a file or device that a capability brings is missing on the host",
+        "Some capabilities bring more than libraries: display and graphics want /dev/nvidia-modeset. An engine that finds it "
+        "missing stops; newer ones skip it. Ask for fewer capabilities, or make the node (nvidia-modprobe -m).",
+    ),
+    Entry(
+        "NVS216",
+        "device-cgroup",
+        "error",
+        "the device cgroup of the container cannot be changed",
+        "The legacy engine lets the container open GPU nodes by changing its device cgroup: that fails in rootless engines and "
+        "in nested containers, and with cgroup v2 before libnvidia-container 1.8. no-cgroups = true leaves it out (only for "
+        "rootless engines), CDI does not need it.",
+    ),
+    Entry(
+        "NVS217",
+        "toolkit-program-broken",
+        "error",
+        "the toolkit's own program does not start on the host",
+        "nvidia-container-cli is a program like any other: its libraries must be there, and the host's glibc must be new enough"
+        " for the package.",
+    ),
+    Entry(
+        "NVS218",
+        "devices-lost-on-reload",
+        "info",
+        "a systemd reload may take the GPUs away from the running container",
+        "The hook allows the device nodes behind systemd's back. When systemd rewrites the cgroup's device list (systemctl "
+        "daemon-reload), nodes that runc cannot find below /dev/char are lost: Failed to initialize NVML: Unknown Error, some "
+        "time after a good start. Make the links on the host, or use CDI.",
+    ),
+    Entry(
         "NVS301",
         "interpreter-missing",
         "error",
@@ -179,6 +322,14 @@ _TABLE = (
         "error",
         "the program cannot be executed",
         "execve failed; the errno and the file where it happened are in the evidence.",
+    ),
+    Entry(
+        "NVS307",
+        "script-interpreter-missing",
+        "error",
+        "the program is a script, and its interpreter does not exist in the container",
+        "execve reports 'No such file or directory' for the script: what is missing is the program after #!. Some hosts install"
+        " a wrapper script as nvidia-smi; mounted into an image without that shell it cannot run.",
     ),
     Entry(
         "NVS401",
@@ -267,6 +418,23 @@ _TABLE = (
         "The file was found and opened, and the loader ended the load for a reason of its own; the text says which.",
     ),
     Entry(
+        "NVS505",
+        "two-glibcs",
+        "error",
+        "the loader of one glibc meets the libc of another",
+        "ld.so and libc.so.6 must come from the same build: they share private symbols (GLIBC_PRIVATE). LD_LIBRARY_PATH with a "
+        "whole system directory in it, meant for the driver, also brings that directory's libc into programs that are linked "
+        "against another one (Nix, conda). Give the driver a directory of its own, such as a link farm, instead.",
+    ),
+    Entry(
+        "NVS506",
+        "shadowed-dependency",
+        "error",
+        "LD_LIBRARY_PATH puts an unfitting copy in front of the right one",
+        "LD_LIBRARY_PATH comes before RUNPATH. With /usr/local/cuda/lib64 in it, wheels from pip that carry their own CUDA "
+        "libraries get the system's copies, which lack symbols that they need. Take the directory out of LD_LIBRARY_PATH.",
+    ),
+    Entry(
         "NVS601",
         "nvidia-smi-proves-nothing",
         "info",
@@ -280,6 +448,57 @@ _TABLE = (
         "error",
         "the program needs the running kernel driver or a device node, and it is not there",
         "The libraries load, but the device nodes or the kernel module behind them are missing.",
+    ),
+    Entry(
+        "NVS603",
+        "device-permission",
+        "warning",
+        "the container's user may not open a device node",
+        "The nodes keep the host's owner and mode. With mode 0660 and a user outside the group, NVML answers Insufficient "
+        "Permissions. Root is not asked.",
+    ),
+    Entry(
+        "NVS604",
+        "driver-libraries-differ",
+        "warning",
+        "the driver library that is loaded is not of the kernel module's version",
+        "User-mode and kernel-mode driver must be of the same version. A copy baked into the image wins when ldconfig links the"
+        " soname to the highest version in the directory, or when LD_LIBRARY_PATH names its directory: NVML answers "
+        "Driver/library version mismatch, cuInit 803.",
+    ),
+    Entry(
+        "NVS605",
+        "compat-on-consumer-card",
+        "warning",
+        "CUDA forward compatibility on a card that does not support it",
+        "The compat libraries of CUDA images let a newer CUDA run on an older kernel driver, on data-centre cards only. On "
+        "others cuInit answers 804. Use an image with an older CUDA, a newer driver, or keep the compat directory out of the "
+        "search.",
+    ),
+    Entry(
+        "NVS606",
+        "stub-driver",
+        "warning",
+        "the stub of libcuda is loaded instead of the driver",
+        "The stub libraries of the CUDA toolkit exist to link against, and answer every call with error 34. They get into the "
+        "search by LD_LIBRARY_PATH or a RUNPATH that was left over from building.",
+    ),
+    Entry(
+        "NVS607",
+        "driver-too-old",
+        "warning",
+        "the program's CUDA runtime is newer than the driver",
+        "A CUDA runtime of a newer major release than the driver serves answers 35, CUDA driver version is insufficient. (The "
+        "same number is given when no libcuda is found at all.) Within one major release newer minor versions work on older "
+        "drivers.",
+    ),
+    Entry(
+        "NVS608",
+        "uvm-missing",
+        "error",
+        "/dev/nvidia-uvm is missing",
+        "CUDA needs the unified memory device; nvidia-smi does not. Where the module nvidia_uvm is not loaded, or only the "
+        "GPU's own node was passed, CUDA answers 999, unknown error: modprobe nvidia_uvm, or nvidia-modprobe -u -c0.",
     ),
     Entry(
         "NVS901",

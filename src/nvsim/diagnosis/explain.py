@@ -1,4 +1,4 @@
-"""All layers of a failure: what shows now, and what shows once that is mended."""
+"""All layers of a failure: what shows now, and what shows once that is mended; every proposal verified by simulating again."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ from attrs import evolve
 
 from nvsim.diagnosis.find import find
 from nvsim.diagnosis.model import Diagnosis, Finding, Proposal
+from nvsim.diagnosis.where import base_name
 from nvsim.errors import InputError
 from nvsim.programs import KnownProgram
 from nvsim.scenario.changes import Change, apply_change
-from nvsim.simulate import Result, simulate
+from nvsim.scenario.model import Scenario
+from nvsim.simulate import ProcessResult, Result, simulate
 
 _MAX_LAYERS = 6
 
@@ -20,29 +22,69 @@ def works(result: Result) -> bool:
 
 
 def diagnose(result: Result, programs: tuple[KnownProgram, ...]) -> Diagnosis:
-    """The findings of every layer. Each first proposal is verified by simulating again with that change alone."""
+    """The findings of every layer. Each proposal is verified by simulating again with that change on top of its layer."""
     findings: list[Finding] = []
     seen: set[tuple[str, str]] = set()
     applied: tuple[Change, ...] = ()
     current = result
     for _ in range(_MAX_LAYERS):
-        new = [f for f in find(current) if (f.code, f.subject) not in seen]
+        # of what shows only later, the causes of failures count; what else is worth knowing is said of the scenario as it is
+        shown = [f for f in find(current) if not applied or f.severity == "error" or f.code == "NVS901"]
+        new = [f for f in shown if (f.code, f.subject) not in seen]
         if not new:
             break
         seen |= {(f.code, f.subject) for f in new}
-        scenario = current.scenario
+        before, scenario = applied, current.scenario
         for finding in new:
-            findings.append(evolve(_verified(current, finding, programs), after=applied))
-            if finding.severity == "error" and finding.fixes and finding.fixes[0].change not in applied:
+            needed = _needed(result.scenario, before, finding, programs)
+            findings.append(evolve(_verified(current, finding, programs), after=needed))
+            first = finding.fixes[0].change if finding.severity == "error" and finding.fixes else None
+            if first is not None and first not in applied:
                 try:
-                    scenario = apply_change(scenario, finding.fixes[0].change)
+                    scenario = apply_change(scenario, first)
                 except InputError:
                     continue
-                applied = (*applied, finding.fixes[0].change)
+                applied = (*applied, first)
         if scenario is current.scenario:
             break
-        current = simulate(scenario, programs)
+        after = _attempt(scenario, programs)
+        if after is None:
+            break
+        current = after
     return Diagnosis(result, tuple(findings))
+
+
+def _attempt(scenario: Scenario, programs: tuple[KnownProgram, ...]) -> Result | None:
+    """The result of a changed scenario; None where the change makes one that no engine accepts."""
+    try:
+        return simulate(scenario, programs)
+    except InputError:
+        return None
+
+
+def with_changes(scenario: Scenario, changes: tuple[Change, ...]) -> Scenario:
+    """The scenario after changes, in order. Raises `InputError` when one cannot be made."""
+    for change in changes:
+        scenario = apply_change(scenario, change)
+    return scenario
+
+
+def _needed(
+    scenario: Scenario, changes: tuple[Change, ...], finding: Finding, programs: tuple[KnownProgram, ...]
+) -> tuple[Change, ...]:
+    """Those of `changes` without which the finding does not show."""
+    if len(changes) < 2:
+        return changes
+    kept = changes
+    for change in changes:
+        fewer = tuple(c for c in kept if c != change)
+        try:
+            found = find(simulate(with_changes(scenario, fewer), programs))
+        except InputError:
+            continue
+        if any((f.code, f.subject) == (finding.code, finding.subject) for f in found):
+            kept = fewer
+    return kept
 
 
 def _verified(result: Result, finding: Finding, programs: tuple[KnownProgram, ...]) -> Finding:
@@ -51,10 +93,20 @@ def _verified(result: Result, finding: Finding, programs: tuple[KnownProgram, ..
         try:
             after = simulate(apply_change(result.scenario, proposal.change), programs)
         except InputError as e:
-            proposals.append(Proposal(proposal.change, False, str(e)))
+            proposals.append(Proposal(proposal.change, False, f"cannot be made: {e}"))
             continue
         gone = not any((f.code, f.subject) == (finding.code, finding.subject) for f in find(after))
-        failing = [p for p in (after.main, *after.checks) if p.verdict != "ok"]
-        text = "everything works" if not failing else f"then: {failing[0].argv[0]}: {failing[0].reason}"
-        proposals.append(Proposal(proposal.change, gone, text))
+        proposals.append(Proposal(proposal.change, gone, _what_then(after)))
     return evolve(finding, fixes=tuple(proposals))
+
+
+def _what_then(after: Result) -> str:
+    """What a re-simulation gave, in a sentence."""
+    failing = [p for p in (after.main, *after.checks) if p.verdict != "ok"]
+    if not failing:
+        return "then everything works"
+    return f"then {_name(failing[0])} {'still fails' if failing[0].verdict == 'fails' else 'is undecided'}: {failing[0].reason}"
+
+
+def _name(process: ProcessResult) -> str:
+    return base_name(process.argv[0])

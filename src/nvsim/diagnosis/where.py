@@ -35,6 +35,19 @@ LIBRARY_DIRS = (
     "/run/opengl-driver/lib",
 )
 
+# where hosts whose libraries are in no cache keep the driver's
+HOST_DIRS = (
+    "/usr/lib/x86_64-linux-gnu",
+    "/usr/lib64",
+    "/usr/lib/aarch64-linux-gnu",
+    "/home/kubernetes/bin/nvidia/lib64",
+    "/var/lib/nvidia/lib64",
+    "/usr/local/glibc/usr/lib",
+    "/usr/local/nvidia/lib64",
+    "/run/opengl-driver/lib",
+    "/usr/lib/wsl/lib",
+)
+
 
 @frozen(slots=True)
 class Place:
@@ -97,18 +110,24 @@ def versioned_in_container(rootfs: RootFS, name: str) -> tuple[str, ...]:
 
 
 def on_host(host: HostProfile, name: str) -> HostCopy | None:
-    """The host's own copy of a library, by the driver root's ld.so.cache."""
+    """The host's own copy of a library: by the driver root's ld.so.cache, else in the usual directories below that root."""
     root = host.driver.root.rstrip("/")
     resolver = Resolver(host.tree)
-    cache = resolver.resolve(f"{root}/etc/ld.so.cache")
-    if not isinstance(cache, Resolved) or not isinstance(cache.node, File) or cache.node.facts.ldcache is None:
-        return None
-    for entry in cache.node.facts.ldcache.entries:
-        if entry.name == name and entry.flags & 0xFF00 in (0x0300, 0x0A00):
-            at = resolver.resolve(root + entry.path)
-            if isinstance(at, Resolved):
-                return HostCopy(root + entry.path, base_name(at.path))
+    paths = [*_cached_paths(resolver, root, base_name(name)), *(f"{root}{d}/{base_name(name)}" for d in HOST_DIRS)]
+    for path in paths:
+        at = resolver.resolve(path)
+        if isinstance(at, Resolved):
+            return HostCopy(path, base_name(at.path))
     return None
+
+
+def _cached_paths(resolver: Resolver, root: str, name: str) -> list[str]:
+    """What the host's ld.so.cache says of a 64-bit library."""
+    at = resolver.resolve(f"{root}/etc/ld.so.cache")
+    if not isinstance(at, Resolved) or not isinstance(at.node, File) or at.node.facts.ldcache is None:
+        return []
+    entries = at.node.facts.ldcache.entries
+    return [root + e.path for e in entries if e.name == name and e.flags & 0xFF00 in (0x0300, 0x0A00)]
 
 
 def skipped_because(plan: InjectionPlan | None, copy: HostCopy) -> Skipped | None:
@@ -121,7 +140,7 @@ def skipped_because(plan: InjectionPlan | None, copy: HostCopy) -> Skipped | Non
 
 def sentences(because: tuple[Because, ...]) -> tuple[str, ...]:
     """The reasons as lines of evidence."""
-    return tuple(f"{b.text} [{b.input}]" if b.input else b.text for b in because)
+    return tuple(f"{b.input}: {b.text}" if b.input else b.text for b in because)
 
 
 def considered(search: Search) -> tuple[str, ...]:
@@ -141,6 +160,22 @@ def searched_directories(search: Search) -> tuple[str, ...]:
     return tuple(dict.fromkeys(parent_of(c.path) for c in search.candidates if "/" in c.path))
 
 
-def injected_paths(injected: Injected | None) -> frozenset[str]:
-    """Destinations of everything that was mounted or linked."""
-    return frozenset(e.path for e in injected.effects if e.kind in ("mount", "symlink")) if injected else frozenset()
+def injected_paths(injected: Injected | None, *kinds: str) -> frozenset[str]:
+    """Paths of the effects of some `kinds` (default: everything that was mounted or linked)."""
+    return (
+        frozenset(e.path for e in injected.effects if e.kind in (kinds or ("mount", "symlink")))
+        if injected
+        else frozenset()
+    )
+
+
+def bin_directories(rootfs: RootFS) -> tuple[str, ...]:
+    """Where programs lie: directories of injected programs, and the usual ones."""
+    injected = (parent_of(p) for p in rootfs.changed_paths() if parent_of(p).endswith("/bin"))
+    mounted = (d for d in _injected_directories(rootfs) if d.endswith("/bin"))
+    below = (f"{d}/bin" for d in _injected_directories(rootfs) if isinstance(rootfs.node(f"{d}/bin"), Directory))
+    return tuple(
+        dict.fromkeys(
+            [*injected, *mounted, *below, "/usr/bin", "/usr/local/bin", "/usr/local/nvidia/bin", "/bin", "/usr/sbin"]
+        )
+    )

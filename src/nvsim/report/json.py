@@ -4,57 +4,31 @@ from __future__ import annotations
 
 from typing import Any
 
-from nvsim.diagnosis.model import Diagnosis, Finding
-from nvsim.simulate import ProcessResult
-from nvsim.toolkit.request import Because
+from nvsim.diagnosis.model import Diagnosis, Finding, Fix
+from nvsim.inject.plan import InjectionPlan
+from nvsim.loader.outcome import Search
+from nvsim.simulate import ProcessResult, Result
+from nvsim.toolkit.request import Because, ContainerRequest
 
 
 def result_json(diagnosis: Diagnosis) -> dict[str, Any]:
     """The object that ``nvsim run --format json`` prints."""
     result = diagnosis.result
-    request, plan, injected = result.request, result.plan, result.injected
+    plan, injected = result.plan, result.injected
     out: dict[str, Any] = {
         "schema": "nvsim-result/1",
         "host": result.scenario.host.name,
         "image": result.scenario.image.name,
         "verdict": result.verdict,
-        "request": {
-            "devices": list(request.devices) if request.devices is not None else None,
-            "driver_capabilities": list(request.capabilities) if request.capabilities is not None else None,
-            "mode": request.mode,
-            "route": request.route,
-            "legacy_image": request.legacy_image,
-            "requirements": list(request.requirements),
-            "refused": request.refused.stderr if request.refused else None,
-            "because": {what: _because(why) for what, why in request.because},
-        },
-        "plan": None,
+        "request": _request(result.request),
+        "plan": _plan(plan),
         "effects": None,
         "process": _process(result.main),
         "checks": [_process(c) for c in result.checks],
         "findings": [_finding(f) for f in diagnosis.findings],
+        "cuda": None,
         "assumptions": list(result.assumptions),
     }
-    if plan is not None:
-        out["plan"] = {
-            "mounts": [
-                {
-                    "src": m.src,
-                    "dst": m.dst,
-                    "flags": list(m.flags),
-                    "kind": m.kind,
-                    "capability": m.capability,
-                    "because": [_because(b) for b in m.because],
-                }
-                for m in plan.mounts
-            ],
-            "symlinks": [{"path": link.path, "target": link.target} for link in plan.symlinks],
-            "device_nodes": [{"path": n.path} for n in plan.device_nodes],
-            "env": [f"{k}={v}" for k, v in plan.env],
-            "hooks": [{"path": h.path, "args": list(h.argv)} for h in plan.hooks],
-            "ldconfig": list(plan.ldconfig.argv) if plan.ldconfig else None,
-            "skipped": [{"what": s.what, "because": [_because(b) for b in s.because]} for s in plan.skipped],
-        }
     if injected is not None:
         out["effects"] = {
             "changes": [{"kind": e.kind, "path": e.path, "detail": e.detail, "by": e.by} for e in injected.effects],
@@ -63,12 +37,76 @@ def result_json(diagnosis: Diagnosis) -> dict[str, Any]:
     return out
 
 
+def plan_json(result: Result) -> dict[str, Any]:
+    """The object that ``nvsim plan --format json`` prints: request and plan (null when nothing is planned)."""
+    return {
+        "schema": "nvsim-plan/1",
+        "host": result.scenario.host.name,
+        "image": result.scenario.image.name,
+        "request": _request(result.request),
+        "plan": _plan(result.plan),
+    }
+
+
+def _request(request: ContainerRequest) -> dict[str, Any]:
+    return {
+        "devices": list(request.devices) if request.devices is not None else None,
+        "driver_capabilities": list(request.capabilities) if request.capabilities is not None else None,
+        "mode": request.mode,
+        "route": request.route,
+        "legacy_image": request.legacy_image,
+        "requirements": list(request.requirements),
+        "refused": request.refused.stderr if request.refused else None,
+        "because": {what: _because(why) for what, why in request.because},
+    }
+
+
+def _plan(plan: InjectionPlan | None) -> dict[str, Any] | None:
+    if plan is None:
+        return None
+    run = plan.ldconfig
+    return {
+        "engine": plan.engine,
+        "mounts": [
+            {
+                "src": m.src,
+                "dst": m.dst,
+                "flags": list(m.flags),
+                "kind": m.kind,
+                "capability": m.capability,
+                "because": [_because(b) for b in m.because],
+            }
+            for m in plan.mounts
+        ],
+        "symlinks": [
+            {"path": s.path, "target": s.target, "because": [_because(b) for b in s.because]} for s in plan.symlinks
+        ],
+        "device_nodes": [
+            {
+                "path": n.path,
+                "host_path": n.host_path,
+                "rdev": f"{n.rdev[0]}:{n.rdev[1]}" if n.rdev else None,
+                "permissions": n.permissions,
+                "because": [_because(b) for b in n.because],
+            }
+            for n in plan.device_nodes
+        ],
+        "env": [f"{k}={v}" for k, v in plan.env],
+        "hooks": [{"stage": h.stage, "path": h.path, "args": list(h.argv)} for h in plan.hooks],
+        "ldconfig": {"path": run.path, "side": run.side, "argv": list(run.argv)} if run else None,
+        "skipped": [{"what": s.what, "because": [_because(b) for b in s.because]} for s in plan.skipped],
+        "warnings": list(plan.warnings),
+        "failure": plan.failure,
+    }
+
+
 def _because(why: Because) -> dict[str, str]:
     return {"input": why.input, "text": why.text}
 
 
 def _process(process: ProcessResult) -> dict[str, Any]:
     outcome = process.outcome
+    attempts = (*(a for r in process.runs for s in r.steps for a in s.attempts), *process.dlopen)
     return {
         "argv": list(process.argv),
         "outcome": process.kind,
@@ -91,7 +129,24 @@ def _process(process: ProcessResult) -> dict[str, Any]:
                 "path": a.path,
                 "new_objects": [o.path for o in a.new_objects],
             }
-            for a in (*(a for r in process.runs for s in r.steps for a in s.attempts), *process.dlopen)
+            for a in attempts
+        ],
+        "search": [
+            _search(s) for s in (*(outcome.searches if outcome else ()), *(s for a in attempts for s in a.searches))
+        ],
+    }
+
+
+def _search(search: Search) -> dict[str, Any]:
+    return {
+        "name": search.name,
+        "requester": search.requester,
+        "result": search.result,
+        "path": search.path,
+        "error": search.error,
+        "note": search.note,
+        "candidates": [
+            {"stage": c.stage, "path": c.path, "set_by": c.set_by, "result": c.result} for c in search.candidates
         ],
     }
 
@@ -104,6 +159,29 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "subject": finding.subject,
         "message": finding.message,
         "evidence": list(finding.evidence),
-        "fixes": [{"change": p.change.describe(), "verified": p.verified, "result": p.result} for p in finding.fixes],
+        "fixes": [
+            {"change": p.change.describe(), "how": p.change.how(), "verified": p.verified, "result": p.result}
+            for p in finding.fixes
+        ],
+        "advice": finding.advice,
         "after": [c.describe() for c in finding.after],
+    }
+
+
+def fix_json(fix: Fix | None) -> dict[str, Any]:
+    """The object that ``nvsim fix --format json`` prints; `changes` is null when no fix was found."""
+    if fix is None:
+        return {"schema": "nvsim-fix/1", "changes": None, "verified": []}
+    return {
+        "schema": "nvsim-fix/1",
+        "changes": [{"change": c.describe(), "how": c.how()} for c in fix.changes],
+        "combinations_simulated": fix.tried,
+        "verified": [
+            {
+                "host": r.scenario.host.name,
+                "verdict": r.verdict,
+                "programs": [{"argv": list(p.argv), "verdict": p.verdict} for p in (r.main, *r.checks)],
+            }
+            for r in fix.results
+        ],
     }

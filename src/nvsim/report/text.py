@@ -1,65 +1,174 @@
-"""Results as text for people: verdict first, then the causes, then what helps."""
+"""A prediction as text for people: the verdict first, what is shown, then every cause with what helps, then what was assumed.
+
+Every line is read off the result. Tables of several hosts are `nvsim.report.table`, plans `nvsim.report.plan`.
+"""
 
 from __future__ import annotations
 
-from nvsim.diagnosis.model import Diagnosis, Fix
-from nvsim.inject.plan import InjectionPlan
-from nvsim.simulate import Result
+from collections.abc import Iterable
 
-_WORDS = {"ok": "WORKS", "fails": "FAILS", "unknown": "UNKNOWN"}
+from nvsim.diagnosis.find import find
+from nvsim.diagnosis.model import Diagnosis, Finding, Fix, Proposal
+from nvsim.report.style import PLAIN, VERDICTS, Style, columns, short, wrapped
+from nvsim.simulate import ProcessResult, Result
+
+_SHOWN_LINES = 12
 
 
-def run_text(diagnosis: Diagnosis) -> str:
-    """The answer of ``nvsim run``."""
+def run_text(diagnosis: Diagnosis, style: Style = PLAIN, *, trace: bool = False) -> str:
+    """The answer of ``nvsim run`` for one host."""
     result = diagnosis.result
-    lines = [f"{result.scenario.image.name} on {result.scenario.host.name}"]
-    for process in (result.main, *result.checks):
-        lines.append(f"  {_WORDS[process.verdict]:7} {process.argv[0]}: {process.reason}")
-    for number, finding in enumerate(diagnosis.findings, 1):
-        lines.append("")
-        later = "  (shows once the causes above are mended)" if finding.after else ""
-        lines.append(f"{number}. {finding.code} {finding.slug}: {finding.message}{later}")
-        lines += [f"     {line}" for line in finding.evidence]
-        for proposal in finding.fixes:
-            mark = "verified" if proposal.verified else "not enough"
-            lines.append(f"     fix ({mark}): {proposal.change.how()}   [{proposal.result}]")
-        if finding.advice:
-            lines.append(f"     {finding.advice}")
+    lines = [_headline(result, style)]
+    lines += columns(_process_row(result, p, style) for p in (result.main, *result.checks))
+    lines += _shown(result.main, style)
+    causes = [f for f in diagnosis.findings if f.severity == "error" or f.code.startswith("NVS9")]
+    notes = [f for f in diagnosis.findings if f not in causes]
+    if causes:
+        lines += ["", style.paint("Why" if len(causes) == 1 else f"Why ({len(causes)} causes)", "bold")]
+    for number, finding in enumerate(causes, 1):
+        lines += _finding(finding, f"{number}.", style, causes[: number - 1])
+    if notes:
+        lines += ["", style.paint("Also", "bold")]
+        for finding in notes:
+            lines += _finding(finding, "-", style, [])
+    if trace:
+        lines += _trace(result, style)
     if result.assumptions:
-        lines += ["", "Assumed:", *(f"  {a}" for a in result.assumptions)]
+        lines += ["", style.paint("Assumed", "bold")]
+        for sentence in result.assumptions:
+            lines += wrapped(short(sentence), "    ", "  - ")
     return "\n".join(lines) + "\n"
 
 
-def fix_text(fix: Fix | None) -> str:
+def _headline(result: Result, style: Style) -> str:
+    verdict = result.verdict
+    if verdict == "ok" and any(c.verdict != "ok" for c in result.checks):
+        failed = ", ".join(base(c.argv[0]) for c in result.checks if c.verdict != "ok")
+        return f"{style.verdict('ok')}  {_where(result)}, but {failed} does not"
+    return f"{style.verdict(verdict)}  {_where(result)}"
+
+
+def _where(result: Result) -> str:
+    host = result.scenario.host
+    driver = f"driver {host.driver.version}" if host.driver.version else "no driver"
+    toolkit = result.scenario.settings.toolkit_version or host.toolkit.version
+    release = f", toolkit {toolkit}" if toolkit else ""
+    mode = f", mode {result.request.mode}" if result.request.route != "none" else ""
+    return f"{result.scenario.image.name} on {host.name} ({driver}{release}{mode})"
+
+
+def base(path: str) -> str:
+    """The last component of a path."""
+    return path.rpartition("/")[2] or path
+
+
+def title_of(process: ProcessResult) -> str:
+    """What to call a process: its program, and what it is known to be."""
+    known = [r.program.title for r in process.runs if r.program is not None]
+    name = base(process.argv[0])
+    return f"{name} ({', '.join(known)})" if known and name.lower() not in known[0].lower() else name
+
+
+def _process_row(result: Result, process: ProcessResult, style: Style) -> list[str]:
+    return [f"  {style.mark(process.verdict)} {title_of(process)}", short(reason_of(result, process))]
+
+
+def reason_of(result: Result, process: ProcessResult) -> str:
+    """Why a process has its verdict; where the container does not start, in the words of the program that said so."""
+    failure = result.injected.failure if result.injected is not None else None
+    refused = result.request.refused.stderr if result.request.refused is not None else None
+    said = (failure or refused or "").strip()
+    return f"does not start: {said.splitlines()[-1]}" if said and process is result.main else process.reason
+
+
+def _shown(process: ProcessResult, style: Style) -> list[str]:
+    """The text that a user meets."""
+    text = process.message.strip()
+    if process.verdict == "ok" or not text or text == process.reason:
+        return []
+    shown = text.splitlines()
+    lines = ["", style.paint("What is shown", "bold")]
+    lines += [f"  | {line}" for line in shown[:_SHOWN_LINES]]
+    if len(shown) > _SHOWN_LINES:
+        lines.append(f"  | ... {len(shown) - _SHOWN_LINES} more lines (--format json has them)")
+    if process.exit_code is not None:
+        lines.append(f"  exit status {process.exit_code}")
+    return lines
+
+
+def _finding(finding: Finding, number: str, style: Style, before: Iterable[Finding]) -> list[str]:
+    """One cause: what, the facts it rests on, what helps."""
+    code = style.paint(f"[{finding.code} {finding.slug}]", "dim")
+    lines = [*wrapped(short(finding.message), "     ", f"  {number} "), f"     {code}{_after(finding, before)}"]
+    for fact in finding.evidence:
+        lines += wrapped(short(fact), "         ", "       - ")
+    for proposal in finding.fixes:
+        lines += _proposal(proposal, style)
+    if finding.advice:
+        lines += wrapped(finding.advice, "       ")
+    return lines
+
+
+def _after(finding: Finding, before: Iterable[Finding]) -> str:
+    """Which causes hide this one."""
+    numbers = [str(n) for n, f in enumerate(before, 1) if f.fixes and f.fixes[0].change in finding.after]
+    return f" shows once {' and '.join(numbers)} {'is' if len(numbers) == 1 else 'are'} mended" if numbers else ""
+
+
+def _proposal(proposal: Proposal, style: Style) -> list[str]:
+    if proposal.verified:
+        mark, word = style.paint("✓", "green"), "fix, verified:"
+    else:
+        mark, word = style.paint("✗", "red"), "does not help:"
+    return [
+        f"     {mark} {word} {style.paint(proposal.change.how(), 'bold')}",
+        *wrapped(short(proposal.result), "         ", "       "),
+    ]
+
+
+def _trace(result: Result, style: Style) -> list[str]:
+    """Every search of every process, candidate by candidate."""
+    lines = ["", style.paint("Search", "bold")]
+    for process in (result.main, *result.checks):
+        outcome = process.outcome
+        if outcome is None:
+            continue
+        lines.append(f"  {title_of(process)}")
+        attempts = (a for r in process.runs for s in r.steps for a in s.attempts)
+        searches = [*outcome.searches, *(s for a in (*attempts, *process.dlopen) for s in a.searches)]
+        for search in searches:
+            lines.append(f"    {search.name} for {search.requester}: {search.result} {search.path or ''}".rstrip())
+            lines += [f"      {c.path}: {c.result} ({c.set_by})" for c in search.candidates]
+    return lines
+
+
+def fix_text(fix: Fix | None, style: Style = PLAIN) -> str:
     """The answer of ``nvsim fix``."""
     if fix is None:
-        return "No set of changes that nvsim can make and verify was found.\n"
+        return f"{style.paint('NO FIX', 'bold', 'red')}  no set of changes that nvsim can make and verify was found\n"
     if not fix.changes:
-        return "Nothing to fix: everything works.\n"
-    lines = [f"{len(fix.changes)} change(s) make everything work ({fix.tried} sets simulated):"]
-    lines += [f"  {c.how()}" for c in fix.changes]
-    lines.append("Verified:")
+        return f"{style.verdict('ok')}  nothing to fix: everything works\n"
+    many = "1 change makes" if len(fix.changes) == 1 else f"{len(fix.changes)} changes make"
+    lines = [f"{style.paint('FIX', 'bold', 'green')}  {many} everything work ({fix.tried} combinations simulated)"]
+    lines += [f"  {style.paint(c.how(), 'bold')}" for c in fix.changes]
+    lines += ["", "Verified by simulating again with all of them:"]
+    rows = []
     for result in fix.results:
-        names = ", ".join(p.argv[0] for p in (result.main, *result.checks))
-        lines.append(f"  {result.scenario.host.name}: {names} work")
+        names = ", ".join(title_of(p) for p in (result.main, *result.checks))
+        rows.append([f"  {style.mark('ok')} {result.scenario.host.name}", f"{names} {_works(result)}"])
+    lines += columns(rows)
+    notes = [(r, f) for r in fix.results for f in find(r) if f.severity == "warning"]
+    if notes:
+        lines += ["", "What files do not decide:"]
+    for result, finding in notes:
+        lines += wrapped(f"{result.scenario.host.name}: {finding.message} [{finding.code}]", "    ", "  - ")
     return "\n".join(lines) + "\n"
 
 
-def plan_text(result: Result, plan: InjectionPlan | None) -> str:
-    """The answer of ``nvsim plan``."""
-    lines = [f"route {result.request.route} (mode {result.request.mode})"]
-    lines += [f"  {what}: {why.text} [{why.input}]" for what, why in result.request.because]
-    if plan is None:
-        return "\n".join([*lines, "nothing is injected"]) + "\n"
-    for mount in plan.mounts:
-        because = "; ".join(b.text for b in mount.because)
-        lines.append(f"  + {mount.kind} {mount.src} -> {mount.dst}" + (f"  ({because})" if because else ""))
-    lines += [f"  + link {link.path} -> {link.target}" for link in plan.symlinks]
-    lines += [f"  + device {node.path}" for node in plan.device_nodes]
-    if plan.ldconfig is not None:
-        lines.append(f"  + run {plan.ldconfig.path} {' '.join(plan.ldconfig.argv)} (from the {plan.ldconfig.side})")
-    for skipped in plan.skipped:
-        lines.append(f"  - {skipped.what}: {'; '.join(b.text for b in skipped.because)}")
-    if plan.failure:
-        lines.append(f"  ! {plan.failure.strip()}")
-    return "\n".join(lines) + "\n"
+def _works(result: Result) -> str:
+    return "work" if result.checks else "works"
+
+
+def verdict_word(verdict: str) -> str:
+    """WORKS, FAILS or UNKNOWN."""
+    return VERDICTS[verdict][0]

@@ -7,7 +7,6 @@ environment variable is cheaper than a file in the image, which is cheaper than 
 from __future__ import annotations
 
 import json
-from typing import Any
 
 from attrs import evolve, frozen
 
@@ -15,7 +14,7 @@ from nvsim.errors import InputError
 from nvsim.rootfs.node import Origin, Symlink
 from nvsim.rootfs.overlay import RootFS
 from nvsim.rootfs.resolve import PathError, resolve
-from nvsim.rootfs.tree import join
+from nvsim.rootfs.tree import Tree, join
 from nvsim.scenario.model import Scenario
 
 _ORIGIN = Origin("fix")
@@ -67,16 +66,34 @@ class AddLink:
 
 
 @frozen(slots=True)
-class UseRuntime:
-    """Start the container with the NVIDIA runtime."""
+class RemoveFile:
+    """Remove a file or symlink from the image."""
 
-    runtime: str = "nvidia"
+    path: str
     cost: int = 2
 
     def describe(self) -> str:
-        return f"start the container with --runtime={self.runtime}"
+        return f"remove {self.path} from the image"
 
     def how(self) -> str:
+        return f"RUN rm {self.path}"
+
+
+@frozen(slots=True)
+class UseRuntime:
+    """Start the container with the NVIDIA runtime; ``--gpus``, which calls the hook past the runtime, becomes the variable."""
+
+    runtime: str = "nvidia"
+    gpus: bool = False
+    cost: int = 2
+
+    def describe(self) -> str:
+        instead = " and -e NVIDIA_VISIBLE_DEVICES=... instead of --gpus" if self.gpus else ""
+        return f"start the container with --runtime={self.runtime}{instead}"
+
+    def how(self) -> str:
+        if self.gpus:
+            return f"docker run --runtime={self.runtime} -e NVIDIA_VISIBLE_DEVICES=all ...  (instead of --gpus)"
         return f"docker run --runtime={self.runtime} ...  (Kubernetes: runtimeClassName: {self.runtime})"
 
 
@@ -109,7 +126,7 @@ class UpgradeToolkit:
         return f"install nvidia-container-toolkit >= {self.version} on the host"
 
 
-Change = SetEnv | UnsetEnv | AddLink | UseRuntime | SetConfig | UpgradeToolkit
+Change = SetEnv | UnsetEnv | AddLink | RemoveFile | UseRuntime | SetConfig | UpgradeToolkit
 
 
 def apply_change(scenario: Scenario, change: Change) -> Scenario:
@@ -126,14 +143,26 @@ def apply_change(scenario: Scenario, change: Change) -> Scenario:
         return evolve(scenario.with_settings(env=keep(settings.env)), image=evolve(image, config=config))
     if isinstance(change, AddLink):
         return evolve(scenario, image=evolve(image, tree=_with_link(image.tree, change)))
+    if isinstance(change, RemoveFile):
+        return evolve(scenario, image=evolve(image, tree=_without(image.tree, change.path)))
     if isinstance(change, UseRuntime):
-        return scenario.with_settings(runtime=change.runtime)
+        env = (*settings.env, "NVIDIA_VISIBLE_DEVICES=all") if change.gpus else settings.env
+        return scenario.with_settings(runtime=change.runtime, gpus=None if change.gpus else settings.gpus, env=env)
     if isinstance(change, SetConfig):
         return scenario.with_settings(config_set=(*settings.config_set, (change.key, json.dumps(change.value))))
     return scenario.with_settings(toolkit_version=change.version)
 
 
-def _with_link(tree: Any, change: AddLink) -> RootFS:
+def _without(tree: Tree, path: str) -> RootFS:
+    at = resolve(tree, path, follow=False)
+    if isinstance(at, PathError):
+        raise InputError(f"{path} is not in the image")
+    editor = (tree if isinstance(tree, RootFS) else RootFS(tree)).edit()
+    editor.remove(at.path)
+    return editor.freeze()
+
+
+def _with_link(tree: Tree, change: AddLink) -> RootFS:
     at = resolve(tree, change.path, follow=False)
     if not isinstance(at, PathError) or at.errno != "ENOENT":
         raise InputError(f"{change.path} exists already in the image")

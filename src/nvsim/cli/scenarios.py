@@ -1,0 +1,108 @@
+"""The options that name a scenario, made from the table in `nvsim.scenario.options`, and the scenarios that they give."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+import click
+from click.shell_completion import CompletionItem
+
+from nvsim.elf.store import FactsStore, cache_folder
+from nvsim.scenario.model import Scenario
+from nvsim.scenario.options import OPTIONS, Option
+from nvsim.scenario.read import Sources, make_scenario
+
+NAMES = tuple(option.name for option in OPTIONS)
+_FILES = ("config", "cdi_spec")
+
+
+def scenario_options(*, hosts: str = "some", left_out: tuple[str, ...] = ()) -> Callable[[Any], Any]:
+    """Add ``--host`` (`hosts`: "some" = repeatable and required, "optional") and every option of the table but those in `left_out`."""
+
+    def decorate(function: Any) -> Any:
+        for option in reversed([o for o in OPTIONS if o.name not in left_out]):
+            function = _click_option(option)(function)
+        function = click.option("--no-cache", is_flag=True, help="Do not use the cache on disk.")(function)
+        return click.option(
+            "--host",
+            "hosts",
+            multiple=True,
+            required=hosts == "some",
+            metavar="HOST",
+            help="A shipped profile's name or a file; several give one answer a host.",
+            shell_complete=complete_host,
+        )(function)
+
+    return decorate
+
+
+def _click_option(option: Option) -> Callable[[Any], Any]:
+    if option.kind == "flag":
+        return click.option(*option.flags, option.name, is_flag=True, help=option.help)
+    multiple = option.kind == "texts"
+    return click.option(*option.flags, option.name, multiple=multiple, metavar=option.metavar or None, help=option.help)
+
+
+def option_values(options: dict[str, Any]) -> dict[str, Any]:
+    """The values of the table's options; files and the user's environment are brought in here, as the docker command does."""
+    values = {name: options[name] for name in NAMES if name in options}
+    if values.get("config") is not None:
+        values["config"] = {"path": values["config"]}
+    values["cdi_spec"] = [{"path": path} for path in values.get("cdi_spec") or ()]
+    values["env"] = tuple(_from_environment(item) for item in values.get("env") or ())
+    return values
+
+
+def _from_environment(item: str) -> str:
+    return f"{item}={os.environ[item]}" if "=" not in item and item in os.environ else item
+
+
+def open_sources(no_cache: bool = False) -> Sources:
+    """The sources of this call, with the facts that are kept on disk; what is new there is written when the command ends."""
+    store = FactsStore(None if no_cache else cache_folder(os.environ))
+    click.get_current_context().with_resource(store)
+    return Sources(store=store)
+
+
+def settled(*scenarios: Scenario) -> None:
+    """Raise `InputError` when a directory has changed since the answer's first look at it."""
+    for image in {id(s.image): s.image for s in scenarios}.values():
+        check_tree(image.tree)
+
+
+def check_tree(tree: object) -> None:
+    """The same for one tree, of whatever kind."""
+    check = getattr(tree, "verify", None)
+    if check is not None:
+        check()
+
+
+def scenarios_of(options: dict[str, Any], sources: Sources, command: tuple[str, ...] | None) -> tuple[Scenario, ...]:
+    """One scenario a host. Raises `InputError`."""
+    values = option_values(options)
+    image = sources.image(options["image"])
+    return tuple(make_scenario(sources.host(h), image, values, command) for h in options["hosts"])
+
+
+def complete_host(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Names of shipped host profiles."""
+    from nvsim.host.datadir import data_dir
+    from nvsim.host.read import list_hosts
+
+    return [CompletionItem(n) for n in list_hosts(data_dir()) if n.startswith(incomplete)]
+
+
+def complete_image(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Names of example images, and files."""
+    from nvsim.host.datadir import data_dir
+    from nvsim.image.example import list_examples
+
+    names = [f"example:{n}" for n in list_examples(data_dir())]
+    return [CompletionItem(n) for n in names if n.startswith(incomplete)] + [CompletionItem(incomplete, type="file")]
+
+
+def image_argument(name: str = "image", **more: Any) -> Callable[[Any], Any]:
+    """The argument IMAGE."""
+    return click.argument(name, metavar="IMAGE", shell_complete=complete_image, **more)
