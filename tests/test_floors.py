@@ -17,9 +17,9 @@ FLOORS = [
     ("loader",),
     ("toolkit", "host", "image"),
     ("inject",),
-    ("scenario", "programs", "simulate", "sweep"),
+    ("scenario", "programs", "simulate"),
     ("diagnosis",),
-    ("report", "batch", "queries"),
+    ("report", "batch", "queries", "sweep"),
     ("cli", "lab"),
 ]
 # within these floors packages may import each other; elsewhere packages of one floor must not
