@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from attrs import frozen
 
-from nvsim.ldcache import CacheEntry, LdCache, name_key
+from nvsim.ldcache import CacheEntry, LdCache
 from nvsim.loader.execve import kernel_version
 from nvsim.loader.glibc.tables import GlibcRules
 
@@ -29,23 +29,11 @@ def kernel_value(release: str) -> int:
     return (a << 16) | (min(b, 255) << 8) | min(c, 255)
 
 
-Index = dict[tuple[tuple[int, int], ...], list[CacheEntry]]
-"""The entries of a cache by the key of their name, in file order."""
-
-
-def index(cache: LdCache) -> Index:
-    """The cache as the loader's binary search sees it: names with an equal key are one name."""
-    out: Index = {}
-    for entry in cache.entries:
-        out.setdefault(name_key(entry.name), []).append(entry)
-    return out
-
-
-def lookup(entries: Index, name: str, rules: GlibcRules, view: CacheView) -> CacheEntry | None:
+def lookup(cache: LdCache, name: str, rules: GlibcRules, view: CacheView) -> CacheEntry | None:
     """The entry that is used for `name`, or None."""
     best: CacheEntry | None = None
     priority = len(view.hwcaps)
-    for entry in entries.get(name_key(name), ()):
+    for entry in cache.named(name):
         if entry.flags not in view.flags:
             continue
         if entry.hwcaps_dir is not None:

@@ -8,8 +8,9 @@ from __future__ import annotations
 from attrs import define, field
 
 from nvsim.elf.facts import ElfFacts, LoaderFacts
+from nvsim.ldcache import LdCache
 from nvsim.loader.execve import ExecImage
-from nvsim.loader.glibc.cache_lookup import CacheView, Index
+from nvsim.loader.glibc.cache_lookup import CacheView
 from nvsim.loader.glibc.tables import GlibcRules
 from nvsim.loader.outcome import LoadedObject, Machine, Search, VersionProblem
 from nvsim.rootfs.node import File
@@ -165,7 +166,7 @@ class Process:
     library_list: SearchList | None = None
     system_list: SearchList | None = None
     errno: str | None = None
-    cache: Index | None = None
+    cache: LdCache | None = None
     loader: Object | None = None
 
     @property

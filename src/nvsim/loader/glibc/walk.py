@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from attrs import define, field
 
+from nvsim.ldcache import LdCache
 from nvsim.loader.access import may_read
 from nvsim.loader.glibc import cache_lookup, verify
 from nvsim.loader.glibc.lists import expand_for, rpath_list, runpath_list
@@ -165,15 +166,16 @@ def _from_cache(process: Process, hunt: Hunt, nodeflib: bool) -> Found | None:
     return _candidate(process, hunt, "cache", entry.path, path)
 
 
-def _read_cache(process: Process) -> cache_lookup.Index:
-    """The usable entries; a file that is no cache counts as empty."""
+def _read_cache(process: Process) -> LdCache:
+    """The cache file; one that cannot be used counts as empty."""
+    empty = LdCache()
     if process.facts.cache is None:
         process.errno = "ENOENT"
-        return {}
+        return empty
     opened = _open(process, process.facts.cache)
-    if opened is None or not isinstance(opened[0], File) or opened[0].facts.ldcache is None:
-        return {}
-    return cache_lookup.index(opened[0].facts.ldcache)
+    if opened is None or not isinstance(opened[0], File):
+        return empty
+    return opened[0].facts.ldcache or empty
 
 
 def _candidate(process: Process, hunt: Hunt, stage: str, path: str, set_by: str) -> Found | None:
