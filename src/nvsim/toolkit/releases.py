@@ -226,6 +226,20 @@ BEHAVIOURS = (
         ("1.18.0", "jit-cdi", "jit-cdi"),
     ),
     _behaviour(
+        "mode_checked_first",
+        "when the runtime refuses a mode that there is not, and where it says that a step of a mode failed",
+        (
+            "",
+            False,
+            "`invalid runtime mode: X`; `failed to create NVIDIA Container Runtime: failed to construct OCI spec modifier: ...`",
+        ),
+        (
+            "1.19.0",
+            True,
+            '`invalid mode "X"`; `could not apply required modification to OCI specification: error modifying OCI spec: ...`',
+        ),
+    ),
+    _behaviour(
         "hook_mode_check",
         "when the hook checks that the mode is legacy",
         ("", "first", "before it reads the container: also where no GPU is wanted"),
@@ -531,6 +545,7 @@ class Release:
     wsl_first: bool = field(kw_only=True)
     integrated_gpus: Literal["ignored", "all-nvgpu", "all", "any"] = field(kw_only=True)
     runtime_auto_mode: Literal["legacy", "jit-cdi"] = field(kw_only=True)
+    mode_checked_first: bool = field(kw_only=True)
     hook_mode_check: Literal["first", "after-request"] = field(kw_only=True)
     requested_mode_logged: bool = field(kw_only=True)
     mode_check_can_be_skipped: bool = field(kw_only=True)

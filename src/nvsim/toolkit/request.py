@@ -8,7 +8,7 @@ from attrs import frozen
 @frozen(slots=True)
 class Because:
     """Why a decision fell: `input` names the input ("env NVIDIA_DRIVER_CAPABILITIES", "config.toml disable-require",
-    "toolkit 1.3", "default"), `text` says it in a sentence."""
+    "toolkit release", "annotation cdi.k8s.io/gpu", "host GPUs"), `text` says it in a sentence."""
 
     input: str
     text: str
@@ -31,7 +31,10 @@ class ContainerRequest:
     `route`: "none" (no GPU was asked for, or no NVIDIA runtime), "legacy" (hook and nvidia-container-cli), "cdi", "jit-cdi", "csv".
     `devices`: ids as given to the next stage; None = no GPU container. `capabilities`: driver capabilities in the toolkit's order,
     None where they play no part. `cli_args`: the arguments of nvidia-container-cli after its name (legacy), without
-    ``--pid`` and the rootfs. `cli_env`, `cli_path`: its environment. `requirements`: the expressions that are checked.
+    ``--pid`` and the rootfs. `cli_env`: what is added to its environment. `requirements`: the expressions that are checked.
+    `cdi_devices`: the CDI names that the devices become (cdi, jit-cdi). `imex_channels`, `mig_config`, `mig_monitor`: further requests.
+    `gated`: features that the runtime adds (gds, mofed, gdrcopy, nvswitch); `graphics`: it adds graphics files and DRM devices (legacy).
+    `lines`: what the hook prints before nvidia-container-cli runs; `warnings`: what the programs log.
     """
 
     route: str
@@ -47,3 +50,10 @@ class ContainerRequest:
     warnings: tuple[str, ...] = ()
     because: tuple[tuple[str, Because], ...] = ()
     assumptions: tuple[str, ...] = ()
+    cdi_devices: tuple[str, ...] | None = None
+    imex_channels: tuple[str, ...] = ()
+    mig_config: str = ""
+    mig_monitor: str = ""
+    gated: tuple[str, ...] = ()
+    graphics: bool = False
+    lines: tuple[str, ...] = ()
