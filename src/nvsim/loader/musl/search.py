@@ -172,6 +172,19 @@ def _open(process: Process, path: str) -> Opened | None:
     return node, found.path
 
 
+def open_library(process: Process, path: str) -> tuple[File, str, ElfFacts] | str | None:
+    """The program of a directly run loader: the file, its canonical path and its facts; None: it cannot be opened (`errno`); a text:
+    it is no program that can be mapped. Raises `CrashError`."""
+    opened = _open(process, path)
+    if opened is None:
+        return None
+    elf = _mapped(process, opened[0])
+    if elf is None:
+        return process.strerror()
+    assert isinstance(opened[0], File)
+    return opened[0], opened[1], elf
+
+
 def _may_list(node: Directory, uid: int, gid: int) -> bool:
     shift = 6 if node.uid == uid else 3 if node.gid == gid else 0
     return bool(node.mode >> shift & 4)
@@ -224,7 +237,7 @@ def _mapped(process: Process, node: Node) -> ElfFacts | None:
         return None
     if elf.truncate is not None:
         raise CrashError(f"the file ends after {elf.truncate} bytes, within what is mapped")
-    if elf.type == "EXEC" and any(o.elf.type == "EXEC" for o in process.objects):
+    if elf.type == "EXEC" and any(o.elf.type == "EXEC" and o.node is not node for o in process.objects):
         process.errno = "EBUSY"  # the address that both want is taken
         return None
     return elf

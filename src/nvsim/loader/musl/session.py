@@ -105,6 +105,7 @@ def run_startup(process: Process, outcome: Outcome) -> Outcome:
         lines = _startup(process)
     except CrashError as e:
         return evolve(outcome, outcome="signal", unknown=f"SIGBUS: {e}", searches=tuple(process.searches))
+    process.errno = None  # set to 0 before the program is entered
     return evolve(
         outcome,
         started=not lines and not process.listing,
@@ -143,7 +144,6 @@ def _load_deps(process: Process, first: Object, *, stop: bool = False) -> list[s
                 obj.deps.append(got)
                 continue
             text = f"Error loading shared library {name}: {process.strerror()} (needed by {obj.path})"
-            process.listed.append((name, None))
             problems.append(text)
             if stop:
                 return problems

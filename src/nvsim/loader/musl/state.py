@@ -70,7 +70,8 @@ class Process:
     `origin` is the directory of /proc/self/exe, None when it cannot be read. `library_path` and `preload` are what the environment (or
     the command line of a directly run loader) gives; empty with AT_SECURE. `exports` are libc's symbols. `objects` is the
     list, main program first; `chain` those whose symbols everybody sees. `errno` is that of the last system call that failed, since
-    nothing resets it. `system_path` is None until it is needed. `said` collects the lines of ``--list``.
+    nothing resets it. `system_path` is None until it is needed. `listed` is what ``--list`` prints: (name, path) of every first
+    resolution; with `listing` the process ends after relocation. `reported` are the builtin names that it holds already.
     """
 
     image: ExecImage
@@ -89,7 +90,7 @@ class Process:
     errno: str | None = None
     system_path: str | None = None
     listing: bool = False
-    listed: list[tuple[str, str | None]] = field(factory=list)
+    listed: list[tuple[str, str]] = field(factory=list)
     reported: set[str] = field(factory=set)
 
     def strerror(self) -> str:
