@@ -8,6 +8,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from nvsim.host.datadir import data_dir
+
 FOLDER = Path(__file__).parent / "vectors" / "cdi"
 RESULTS = ("id", "expect", "effect", "ld_so_cache_after")
 
@@ -39,3 +41,21 @@ def normal(value: Any) -> Any:
     if isinstance(value, dict):
         return {k: normal(v) for k, v in value.items() if v is not None}
     return [normal(v) for v in value] if isinstance(value, list) else value
+
+
+@lru_cache
+def _symbols() -> dict[str, dict[str, Any]]:
+    """File name -> the symbols that the shipped driver set 535.309.01 says it takes from glibc."""
+    driver = json.loads((data_dir() / "drivers/535.309.01.json").read_text())
+    files = [f for f in driver["files"] if f["arch"] == "64" and "elf" in f]
+    return {f["name"]: {k: f["elf"][k] for k in ("undef", "undef_lazy") if k in f["elf"]} for f in files}
+
+
+def with_symbols(tree: dict[str, Any]) -> dict[str, Any]:
+    """A recorded tree with the symbols of its driver files, which the recordings leave out."""
+    out = dict(tree)
+    for path, entry in tree.items():
+        found = _symbols().get(path.rpartition("/")[2])
+        if found and "elf" in entry:
+            out[path] = {**entry, "elf": {**entry["elf"], **found}}
+    return out
