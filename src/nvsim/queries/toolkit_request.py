@@ -9,7 +9,7 @@ from nvsim.errors import InputError
 from nvsim.queries.toolkit_host import as_text, environ_of, host_files, platform_of
 from nvsim.toolkit.capabilities import capabilities_of, has_any, intersection, is_superset, shown
 from nvsim.toolkit.cdi_name import NamePanic
-from nvsim.toolkit.cdi_request import MODIFIERS, Generated, cdi_request, needs_graphics, raw_capabilities
+from nvsim.toolkit.cdi_request import Generated, cdi_request, needs_graphics, raw_capabilities
 from nvsim.toolkit.devices import imex_channels, visible_devices
 from nvsim.toolkit.go_strings import items_of
 from nvsim.toolkit.hook import run_hook
@@ -66,8 +66,8 @@ def _mode(query: Answer, release: Release) -> Answer:
 
 def _cdi_request(query: Answer, release: Release) -> Answer:
     view, mode = _view(query, release), _text(query, "mode", "")
-    if mode not in MODIFIERS:
-        raise InputError(f"unknown mode {mode!r}", hint=f"one of {', '.join(MODIFIERS)}")
+    if mode not in release.modes:
+        raise InputError(f"unknown mode {mode!r}", hint=f"one of {', '.join(release.modes)}")
     found = cdi_request(view, mode, _text(query, "default_kind", "") or "nvidia.com/gpu", release)
     return {
         "modifiers": found.modifiers,

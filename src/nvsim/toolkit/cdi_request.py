@@ -24,15 +24,7 @@ from nvsim.toolkit.request import Because
 AUTOMATIC_KIND = "runtime.nvidia.com/gpu"
 FIXED_KIND = "nvidia.com/gpu"
 CONFLICT = "requesting a CDI device with vendor 'runtime.nvidia.com' is not supported when requesting other CDI devices"
-_DEVICES_FAILED = "failed to get required devices from OCI specification: "
-MODIFIERS = {
-    "legacy": ("feature-gated", "graphics", "mode"),
-    "csv": ("nvidia-hook-remover", "feature-gated", "mode"),
-    "cdi": ("nvidia-hook-remover", "mode"),
-    "jit-cdi": ("nvidia-hook-remover", "mode"),
-}
-"""The steps of each mode, in order (since 1.17.5)."""
-
+DEVICES_FAILED = "failed to get required devices from OCI specification: "
 Route = Literal["none", "hook", "registry", "automatic", "conflict"]
 
 
@@ -66,14 +58,20 @@ class CdiRequest:
 
 def cdi_request(view: ImageView, mode: str, default_kind: str, release: Release) -> CdiRequest:
     """The request of a container in a (valid) mode. Raises `NamePanic` where the real program crashes."""
-    modifiers = MODIFIERS[mode]
+    modifiers = steps_of(mode, release)
     gated, gated_log = _gated(view, release) if "feature-gated" in modifiers else (None, ())
     if mode == "legacy":
         why = Because("config.toml nvidia-container-runtime.mode", "legacy: the prestart hook decides itself")
         return CdiRequest("hook", modifiers, why, gated=gated, log=gated_log)
     if mode == "csv":
-        return evolve(_csv(view, release), gated=gated)
-    return _cdi(view, mode, default_kind, release)
+        return evolve(_csv(view, modifiers, release), gated=gated)
+    return _cdi(view, mode, modifiers, default_kind, release)
+
+
+def steps_of(mode: str, release: Release) -> tuple[str, ...]:
+    """The steps that a mode takes on the OCI spec, in order."""
+    steps = dict(release.runtime_steps)
+    return steps.get(mode, steps[""])
 
 
 def needs_graphics(view: ImageView, release: Release) -> bool:
@@ -95,17 +93,16 @@ def _gated(view: ImageView, release: Release) -> tuple[tuple[Generated, ...] | N
     return _generated(f"mode={f}" for f in gated_features(view.env, release.gated_features)), requested.log
 
 
-def _csv(view: ImageView, release: Release) -> CdiRequest:
+def _csv(view: ImageView, modifiers: tuple[str, ...], release: Release) -> CdiRequest:
     requested = visible_devices(view, release, "runtime")
     if requested.ids is None:
-        return CdiRequest("none", MODIFIERS["csv"], requested.because, log=requested.log)
+        return CdiRequest("none", modifiers, requested.because, log=requested.log)
     devices = tuple(dict.fromkeys(f"mode=csv,id={i}" for i in requested.ids))
     generate = _generated(devices)
-    return CdiRequest("automatic", MODIFIERS["csv"], requested.because, devices, generate, log=requested.log)
+    return CdiRequest("automatic", modifiers, requested.because, devices, generate, log=requested.log)
 
 
-def _cdi(view: ImageView, mode: str, default_kind: str, release: Release) -> CdiRequest:
-    modifiers = MODIFIERS[mode]
+def _cdi(view: ImageView, mode: str, modifiers: tuple[str, ...], default_kind: str, release: Release) -> CdiRequest:
     if release.annotations == "image":
         requested, error = visible_devices(view, release, "runtime"), None
     else:
@@ -142,7 +139,7 @@ def _cdi_devices_before_1_18(view: ImageView, release: Release) -> tuple[Request
     annotated, error = checked_annotation_devices(view.annotations, prefixes)
     why = Because(f"annotation {prefixes[0] if prefixes else CDI_PREFIX}", "annotations ask for devices")
     if error is not None:
-        return Requested(None, why), f"{_DEVICES_FAILED}failed to parse container annotations: {error}"
+        return Requested(None, why), f"{DEVICES_FAILED}failed to parse container annotations: {error}"
     found = env_list(view, (VISIBLE,), release)
     if release.annotations == "cdi-library":
         both = sorted({*(found.ids or ()), *annotated})

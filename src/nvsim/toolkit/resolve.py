@@ -194,14 +194,14 @@ class _Refused(Exception):  # noqa: N818 - becomes a Refusal
 
 
 def _invalid_mode(mode: str, release: Release) -> str:
-    if not release.mode_checked_first:
+    if release.runtime_steps_made == "at-start":
         return f"invalid runtime mode: {mode}"
     return f"invalid mode {go_quote(mode)}" if mode else "a mode must be specified"
 
 
 def _phase(refusal: _Refused, release: Release) -> str:
     """What stands before the text of an error of the runtime."""
-    if refusal.early or not release.mode_checked_first:
+    if refusal.early or release.runtime_steps_made == "at-start":
         return "failed to create NVIDIA Container Runtime: failed to construct OCI spec modifier: "
     return "could not apply required modification to OCI specification: error modifying OCI spec: "
 
