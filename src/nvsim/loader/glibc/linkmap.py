@@ -37,8 +37,9 @@ def map_object(
     asked_by = process.label(requester) if requester is not None else ""
     known = process.loaded(name)
     if known is not None:
+        note = "asked for by this name before" if name in known.names else "this is its DT_SONAME"
         known.names.add(name)
-        process.searches.append(Search(name, asked_by, (), "already", known.path, because=because))
+        process.searches.append(Search(name, asked_by, (), "already", known.path, note=note, because=because))
         return known
     hunt = Hunt(name, open_exec=because == PROGRAM)
     loader = None if because == DLOPEN else requester
@@ -60,7 +61,8 @@ def map_object(
     if new:
         obj.name, obj.requester = name, asked_by
         obj.stage = hunt.seen[-1].stage if hunt.seen else None
-    _record(process, hunt, asked_by, because, "loaded" if new else "already", path=obj.path)
+    note = "" if new else "the file that was found is loaded already"
+    _record(process, hunt, asked_by, because, "loaded" if new else "already", path=obj.path, note=note)
     return obj
 
 
@@ -73,11 +75,10 @@ def _record(
     *,
     path: str | None = None,
     error: str | None = None,
+    note: str = "",
 ) -> None:
-    paths = tuple(hunt.paths)
-    process.searches.append(
-        Search(hunt.name, asked_by, tuple(hunt.seen), result, path, error, because=because, paths=paths)
-    )
+    seen, paths = tuple(hunt.seen), tuple(hunt.paths)
+    process.searches.append(Search(hunt.name, asked_by, seen, result, path, error, note, because, paths))
 
 
 def _fake(process: Process, name: str, loader: Object | None) -> Object:

@@ -138,7 +138,8 @@ class Process:
     `env` holds the last value of each variable. `caps` are the hwcaps subdirectories in search order, `platform` is ``$PLATFORM``.
     `library_path` is (who says so, text). `map` is the link map, main program first; `scope` the global search list. `errno` is that of
     the last failing system call. `tracing`: only a listing is wanted, a missing library is no error. `undefined` is the object and text of
-    a symbol that ended start-up. Remembered between searches: `directories` by prefix, `library_list` and `system_list`, the cache.
+    a symbol that ended start-up. Remembered between searches: `directories` by prefix, `library_list` and `system_list`, the cache, and which line of
+    ld.so.conf names a directory (`conf_sources`).
     """
 
     image: ExecImage
@@ -167,6 +168,7 @@ class Process:
     system_list: SearchList | None = None
     errno: str | None = None
     cache: LdCache | None = None
+    conf_sources: dict[str, str] | None = None
     loader: Object | None = None
 
     @property

@@ -12,6 +12,7 @@ from attrs import define, field
 from nvsim.ldcache import LdCache
 from nvsim.loader.access import may_read
 from nvsim.loader.glibc import cache_lookup, verify
+from nvsim.loader.glibc.cache_source import cache_source
 from nvsim.loader.glibc.lists import expand_for, rpath_list, runpath_list
 from nvsim.loader.glibc.paths import directory_prefix
 from nvsim.loader.glibc.state import ERRNO_TEXT, LoadError, Object, Process, SearchDirectory, SearchList
@@ -159,11 +160,12 @@ def _from_cache(process: Process, hunt: Hunt, nodeflib: bool) -> Found | None:
     entry = cache_lookup.lookup(process.cache, hunt.name, process.rules, process.view)
     if entry is None:
         return None
+    set_by = cache_source(process, entry.path)
     if nodeflib and any(entry.path.startswith(directory_prefix(d)) for d in process.facts.system_dirs):
         why = "skipped: a default directory, and DF_1_NODEFLIB is set"
-        hunt.seen.append(Candidate("cache", entry.path, path, why))
+        hunt.seen.append(Candidate("cache", entry.path, set_by, why))
         return None
-    return _candidate(process, hunt, "cache", entry.path, path)
+    return _candidate(process, hunt, "cache", entry.path, set_by)
 
 
 def _read_cache(process: Process) -> LdCache:
