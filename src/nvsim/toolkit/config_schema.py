@@ -158,5 +158,10 @@ class ToolkitConfig:
 
 def keys_of(cls: type, version: Version) -> list[tuple[str, Key]]:
     """(attribute, key) of a section's keys and tables that a release knows, in the order in which it fills them."""
+    return [(name, key) for name, key in all_keys(cls) if key.known_to(version)]
+
+
+def all_keys(cls: type) -> list[tuple[str, Key]]:
+    """(attribute, key) of a section's keys and tables, whichever release knows them."""
     found = ((a.name, a.metadata.get(_KEY)) for a in attrs.fields(cls))
-    return [(name, key) for name, key in found if key is not None and key.known_to(version)]
+    return [(name, key) for name, key in found if key is not None]

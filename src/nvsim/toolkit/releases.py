@@ -1,7 +1,7 @@
 """The rules of a toolkit release: what the table of `nvsim.toolkit.releases_table` says for it, with types.
 
 The mechanism never compares versions: it asks a `Release` for a behaviour by name (``release.auto_cdi``). To add a difference, add a
-`Behaviour` to the table and a field of the same name to `Release`; ``docs/toolkit-releases.md`` is written from the same table.
+`Behaviour` to the table and a field of the same name to `Release`; ``docs/toolkit-releases.md`` is written from the same table (`nvsim.toolkit.releases_page`).
 
 Before 1.10 only the default driver capabilities are known; such a release counts as 1.10 otherwise.
 """
@@ -38,11 +38,8 @@ class Release:
     runtime_image: Literal["env", "all"] = field(kw_only=True)
     ignored_env: Literal["printed", "logged"] = field(kw_only=True)
     imex_channels: Literal["ignored", "verbatim", "list", "list-not-all"] = field(kw_only=True)
-    imex_requests_can_be_ignored: bool = field(kw_only=True)
-    imex_creation_can_be_disabled: bool = field(kw_only=True)
     gated_features: tuple[str, ...] = field(kw_only=True)
     gated_by_generated_cdi: bool = field(kw_only=True)
-    gated_flags_in_config: bool = field(kw_only=True)
     annotations: Literal["none", "cdi-library", "strict", "image"] = field(kw_only=True)
     cdi_default_kind: Literal["fixed", "config"] = field(kw_only=True)
     cdi_mount_devices: bool = field(kw_only=True)
@@ -57,7 +54,6 @@ class Release:
     runtime_auto_mode: Literal["legacy", "jit-cdi"] = field(kw_only=True)
     hook_mode_check: Literal["first", "after-request"] = field(kw_only=True)
     requested_mode_logged: bool = field(kw_only=True)
-    mode_check_can_be_skipped: bool = field(kw_only=True)
     wrong_mode_message: str = field(kw_only=True)
     default_capabilities: tuple[str, ...] = field(kw_only=True)
     capability_sets: bool = field(kw_only=True)
@@ -128,24 +124,3 @@ def release_of(text: str) -> Release:
         )
     values: dict[str, Any] = {b.name: value_at(b, version) for b in BEHAVIOURS}
     return Release(version, assumptions=tuple(assumptions), **values)
-
-
-def releases_page() -> str:
-    """``docs/toolkit-releases.md``: the table as Markdown."""
-    rows = [
-        f"| {b.about} (`{b.name}`) | {s.since or 'always'} | {s.text} |" if i == 0 else f"| | {s.since} | {s.text} |"
-        for b in BEHAVIOURS
-        for i, s in enumerate(b.steps)
-    ]
-    lines = [
-        "# What toolkit releases do differently",
-        "",
-        f"`nvsim` models the NVIDIA Container Toolkit from {OLDEST} to {NEWEST} and the development tree after it ({NEWEST_TREE});",
-        "`--toolkit-version` chooses. Below is every difference that it knows, written from the same table that the program asks",
-        "(`nvsim.toolkit.releases_table.BEHAVIOURS`). A release before 1.10 counts as 1.10 with its own default driver capabilities.",
-        "",
-        "| what | from | then |",
-        "| --- | --- | --- |",
-        *rows,
-    ]
-    return "\n".join(lines) + "\n"

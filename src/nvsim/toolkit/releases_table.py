@@ -86,18 +86,6 @@ BEHAVIOURS = (
         ("1.17.1", "list-not-all", "as before, but `all` alone asks for nothing"),
     ),
     _behaviour(
-        "imex_requests_can_be_ignored",
-        "features.ignore-imex-channel-requests",
-        ("", False, "not known"),
-        ("1.17.5", True, "IMEX requests are ignored"),
-    ),
-    _behaviour(
-        "imex_creation_can_be_disabled",
-        "features.disable-imex-channel-creation",
-        ("", False, "not known"),
-        ("1.17.0", True, "`--no-create-imex-channels`"),
-    ),
-    _behaviour(
         "gated_features",
         "variables that add devices and files when they say exactly `enabled`, in this order",
         ("", (), "none"),
@@ -114,13 +102,6 @@ BEHAVIOURS = (
             True,
             "as generated CDI specs, which also set NVIDIA_VISIBLE_DEVICES=void: a later hook does nothing",
         ),
-    ),
-    _behaviour(
-        "gated_flags_in_config",
-        "features.gds, mofed, nvswitch, gdrcopy in config.toml",
-        ("", False, "not known"),
-        ("1.15.0", True, "turn a feature on without its variable"),
-        ("1.17.0", False, "ignored"),
     ),
     # ---- CDI requests of the runtime ---------------------------------------------------------------------------------
     _behaviour(
@@ -221,12 +202,6 @@ BEHAVIOURS = (
         "is a mode that was set told (`Using requested mode`)",
         ("", False, "no"),
         ("1.14.4", True, "yes"),
-    ),
-    _behaviour(
-        "mode_check_can_be_skipped",
-        "nvidia-container-runtime-hook.skip-mode-detection",
-        ("", False, "not known"),
-        ("1.13.0", True, "the hook does not check the mode"),
     ),
     _behaviour(
         "wrong_mode_message",
