@@ -16,6 +16,7 @@ from nvsim.elf.store import BinaryFacts, FactsStore, Identity, identity_of
 from nvsim.errors import InputError
 from nvsim.rootfs.content import facts_of_binary, is_program_name, read_content
 from nvsim.rootfs.node import EMPTY_FILE, Deferred, Directory, File, FileFacts, Node, Origin, Special, Symlink
+from nvsim.rootfs.tree import Paths
 
 _SPECIAL: Mapping[int, str] = MappingProxyType(
     {stat.S_IFCHR: "char", stat.S_IFBLK: "block", stat.S_IFSOCK: "socket", stat.S_IFIFO: "fifo"}
@@ -30,12 +31,15 @@ class DirectoryTree:
     Reading raises `InputError` for a file or directory that the user may not read, and for a file that changed since it was seen.
     """
 
-    __slots__ = ("_devices", "_listed", "_names", "_nodes", "_origin", "_read_file", "_seen", "_store", "_top", "name")
+    __slots__ = (
+        "_devices", "_listed", "_names", "_nodes", "_origin", "_read_file", "_seen", "_store", "_top", "name", "paths",
+    )  # fmt: skip
 
     def __init__(self, path: str | os.PathLike[str], store: FactsStore | None = None, *, name: str | None = None):
         self._top = os.path.abspath(path).rstrip("/")
         self._store = store if store is not None else FactsStore()
         self.name = name or str(path)
+        self.paths = Paths()
         self._origin = Origin("image", self.name)
         self._nodes: dict[str, Node | None] = {}
         self._names: dict[str, tuple[str, ...]] = {}

@@ -9,7 +9,7 @@ from __future__ import annotations
 from attrs import frozen
 
 from nvsim.rootfs.node import Directory, Node, Origin, with_origin
-from nvsim.rootfs.tree import Tree, join, names_index, parent_of
+from nvsim.rootfs.tree import Paths, Tree, join, names_index, parent_of
 
 
 @frozen(slots=True)
@@ -33,7 +33,7 @@ class _Graft:
 class RootFS:
     """`base` with node changes, hidden subtrees, grafted directories and a mount table on top."""
 
-    __slots__ = ("_changes", "_covers", "_names", "base", "mounts", "name")
+    __slots__ = ("_changes", "_covers", "_names", "base", "mounts", "name", "paths")
 
     def __init__(
         self,
@@ -44,6 +44,7 @@ class RootFS:
     ):
         self.base = base
         self.name = base.name
+        self.paths = Paths()
         self.mounts = mounts
         self._changes = changes if changes is not None else {}
         self._covers = covers if covers is not None else {}

@@ -9,11 +9,12 @@ from __future__ import annotations
 from attrs import evolve, frozen
 
 from nvsim.rootfs.node import Directory, Node, Symlink
-from nvsim.rootfs.tree import Tree, join, parent_of
+from nvsim.rootfs.tree import Paths, Tree, join, parent_of
 
 MAX_LINKS = 40  # the 40th link fails (ELOOP)
 NAME_MAX = 255
 PATH_MAX = 4096  # with the terminating NUL
+MOST_PATHS = 20_000  # that are remembered of one tree and user
 
 
 @frozen(slots=True)
@@ -41,18 +42,35 @@ class PathError:
 
 
 class Resolver:
-    """Resolves paths of one immutable tree for one user, remembering directories. Cheap to make, meant to be kept with the tree."""
+    """Resolves paths of one immutable tree for one user, remembering directories. Cheap to make.
 
-    __slots__ = ("_dirs", "gid", "tree", "uid")
+    What an immutable tree was asked is remembered in its `Paths`, for all resolvers of the same user.
+    """
+
+    __slots__ = ("_dirs", "_found", "gid", "tree", "uid")
 
     def __init__(self, tree: Tree, uid: int = 0, gid: int | None = None):
         self.tree = tree
         self.uid = uid
         self.gid = uid if gid is None else gid
-        self._dirs: dict[str, Resolved | PathError] = {}
+        paths = getattr(tree, "paths", None) or Paths()
+        self._dirs: dict[str, Resolved | PathError]
+        self._found: dict[str, Resolved | PathError]
+        self._dirs, self._found = paths.of(uid, self.gid)
 
     def resolve(self, path: str, *, cwd: str = "/", follow: bool = True) -> Resolved | PathError:
         """Resolve `path` (relative ones from the canonical directory `cwd`); with `follow` false the last link is not followed."""
+        if not follow or not path.startswith("/"):
+            return self._resolve(path, cwd, follow)
+        found = self._found.get(path)
+        if found is None:
+            if len(self._found) >= MOST_PATHS:
+                self._found.clear()
+                self._dirs.clear()
+            found = self._found[path] = self._resolve(path, cwd, follow)
+        return found
+
+    def _resolve(self, path: str, cwd: str, follow: bool) -> Resolved | PathError:
         if not path:
             return PathError("ENOENT", path)
         if len(path) >= PATH_MAX and len(path.encode("utf-8", "surrogateescape")) >= PATH_MAX:

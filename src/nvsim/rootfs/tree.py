@@ -8,10 +8,12 @@ A *canonical path* is absolute, has no ``.``, ``..``, ``//`` or trailing slash, 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Protocol
+from typing import Any, Protocol
 
 from nvsim.errors import InputError
 from nvsim.rootfs.node import Directory, Node
+
+MOST_USERS = 16  # whose resolved paths a tree remembers
 
 
 class Tree(Protocol):
@@ -28,16 +30,35 @@ class Tree(Protocol):
         """The names in the directory at a canonical path, sorted; () when there is no directory."""
 
 
+class Paths:
+    """What `nvsim.rootfs.resolve` remembers of an immutable tree's paths, by user and group. A tree that can change has none."""
+
+    __slots__ = ("_by_user",)
+
+    def __init__(self) -> None:
+        self._by_user: dict[tuple[int, int], tuple[dict[str, Any], dict[str, Any]]] = {}
+
+    def of(self, uid: int, gid: int) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The memory for one user: directories on the way, and whole paths that were asked for."""
+        known = self._by_user.get((uid, gid))
+        if known is None:
+            if len(self._by_user) >= MOST_USERS:
+                self._by_user.clear()
+            known = self._by_user[uid, gid] = ({}, {})
+        return known
+
+
 class MemoryTree:
     """A tree held in a dict. Missing parent directories are added as 0755.
 
     Raises `InputError` for a path that is not canonical, or that lies below something that is no directory.
     """
 
-    __slots__ = ("_names", "_nodes", "name")
+    __slots__ = ("_names", "_nodes", "name", "paths")
 
     def __init__(self, name: str, nodes: Mapping[str, Node]):
         self.name = name
+        self.paths = Paths()
         every: dict[str, Node] = {"/": Directory()}
         for path, node in nodes.items():
             if path != "/" and not is_canonical(path):
