@@ -7,6 +7,7 @@ library that answers count and names of GPUs; the programs of the recorded runs 
 from __future__ import annotations
 
 import json
+from pathlib import PurePosixPath
 from typing import Any
 
 from nvsim.errors import InputError
@@ -24,6 +25,7 @@ PROGRAMS = (
     "nvidia-cdi-hook",
     "runc",
 )
+_DIRECTORIES = ("/", "/dev", "/etc", "/tmp", "/usr", "/usr/bin")
 GPU_NAMES = {
     "dgpu": ("NVIDIA RTX A6000",),
     "initfail": (),
@@ -48,9 +50,9 @@ def host_files(query: Query) -> HostFiles:
     missing = {str(p) for p in host.get("missing") or []}
     programs -= missing
     texts = {path: text for path, text in texts.items() if path not in missing}
-    return HostFiles(
-        texts.get, lambda path: path in texts or path in programs, lambda path: path in programs and path not in texts
-    )
+    there = {*texts, *programs, *_DIRECTORIES}
+    there |= {str(parent) for path in (*texts, *programs) for parent in PurePosixPath(path).parents}
+    return HostFiles(texts.get, there.__contains__, lambda path: path in programs and path not in texts)
 
 
 def platform_of(query: Query, files: HostFiles) -> Platform:

@@ -131,7 +131,7 @@ def _prestart(
             raise HookFailure(f"exec failed: {error}")
     except HookFailure as e:
         printed = f"{str(e).removesuffix(chr(10))}\n" if str(e) else ""
-        trace = f"{TRACE}\n" if flags.debug else ""
+        trace = TRACE if flags.debug else ""
         return HookRun(1, f"{_text(lines)}{printed}{trace}", decision=decision)
     spec = container()
     target = (f"--pid={spec.pid % 2**64}", rootfs_path(spec.root, cwd))

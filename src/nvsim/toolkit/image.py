@@ -25,7 +25,11 @@ GATED = {
 
 
 class BadEnvironment(Exception):  # noqa: N818 - a predicted refusal of the real program
-    """An entry of the environment is no assignment; the argument is the real program's text."""
+    """An `entry` of the environment is no assignment; the text is the real program's."""
+
+    def __init__(self, entry: str):
+        super().__init__(f"invalid environment variable: {entry}")
+        self.entry = entry
 
 
 @frozen(slots=True)
@@ -61,7 +65,7 @@ def environment(entries: Iterable[str], *, disable_require: bool = False) -> dic
     for entry in entries:
         name, equals, value = entry.partition("=")
         if not equals:
-            raise BadEnvironment(f"invalid environment variable: {entry}")
+            raise BadEnvironment(entry)
         env[name] = value
     if disable_require:
         env["NVIDIA_DISABLE_REQUIRE"] = "true"

@@ -22,7 +22,7 @@ from nvsim.toolkit.hook_input import HookFailure, HookSpec, HostFiles, read_conf
 from nvsim.toolkit.hook_request import HookDecision, decide
 from nvsim.toolkit.image import GATED, BadEnvironment, Caller, ImageView, gated_features, is_privileged, runtime_view
 from nvsim.toolkit.mode import Platform, resolve_runtime_mode
-from nvsim.toolkit.mounts import Mount
+from nvsim.toolkit.mounts import ROOT, Mount
 from nvsim.toolkit.releases import Release, release_of
 from nvsim.toolkit.request import Because, ContainerRequest, Refusal
 from nvsim.toolkit.requirements import RequirementError, parse_requirements, unmet
@@ -183,6 +183,16 @@ def _by_runtime(container: _Container, site: _Site, config_toml: str | None) -> 
         refusal = e
     text = refusal.text if refusal.panic else _phase(refusal, release) + refusal.text
     return _refused(RUNTIME, requested, text, (("refused", refusal.because),), release)
+
+
+def _panic_source(container: _Container, config: ToolkitConfig, release: Release) -> str:
+    """The input that holds the name on which the CDI library crashes."""
+    view = runtime_view(container.env, config, release, annotations=container.annotations, bounding=container.bounding)
+    mounted = evolve(view, mounts=container.mounts)
+    try:
+        return visible_devices(mounted, release, "runtime").because.input
+    except NamePanic:
+        return f"mount {ROOT}"
 
 
 class _Refused(Exception):  # noqa: N818 - becomes a Refusal
