@@ -32,8 +32,11 @@ class DeviceName:
         return f"{self.vendor}/{self.cls}"
 
 
-def parse_name(device: str) -> DeviceName:
-    """The parts of `device`, or why it is not a qualified name. Raises `NamePanic` where the library crashes."""
+def parse_name(device: str, *, digits: bool = True) -> DeviceName:
+    """The parts of `device`, or why it is not a qualified name; `digits`: the device's own name may begin with one.
+
+    Raises `NamePanic` where the library crashes.
+    """
     vendor, cls, name = _split(device)
     error = None
     for part, what in ((vendor, "vendor"), (cls, "class"), (name, "device name")):
@@ -41,7 +44,7 @@ def parse_name(device: str) -> DeviceName:
             error = f"unqualified device {go_quote(device)}, missing {what}"
             break
     if error is None:
-        error = vendor_error(vendor) or class_error(cls) or device_name_error(name)
+        error = vendor_error(vendor) or class_error(cls) or device_name_error(name, digits=digits)
         if error is not None:
             error = f"invalid device {go_quote(device)}: {error}"
     if error is not None:
@@ -49,9 +52,9 @@ def parse_name(device: str) -> DeviceName:
     return DeviceName(vendor, cls, name)
 
 
-def is_qualified(device: str) -> bool:
-    """Whether `device` is a valid fully-qualified CDI device name."""
-    return parse_name(device).error is None
+def is_qualified(device: str, *, digits: bool = True) -> bool:
+    """Whether `device` is a valid fully-qualified CDI device name; `digits`: its own part may begin with one."""
+    return parse_name(device, digits=digits).error is None
 
 
 def _split(device: str) -> tuple[str, str, str]:
@@ -99,10 +102,15 @@ def _word_error(name: str) -> str | None:
     return None
 
 
-def device_name_error(name: str) -> str | None:
-    """Why `name` is no valid device name."""
+def device_name_error(name: str, *, digits: bool = True) -> str | None:
+    """Why `name` is no valid device name; `digits`: it may begin with one (since 0.5 of the library)."""
     if not name:
         return "invalid (empty) device name"
+    if not digits:
+        if name[0] not in _LETTERS:
+            return f"invalid name {go_quote(name)}, should start with letter"
+        if len(name) == 1:
+            raise NamePanic("runtime error: slice bounds out of range [1:0]")
     if name[0] not in _ALPHANUMERIC:
         return f"invalid class {go_quote(name)}, should start with a letter or digit"
     for c in name[1:-1]:

@@ -113,7 +113,7 @@ def _cdi(view: ImageView, mode: str, modifiers: tuple[str, ...], default_kind: s
         return CdiRequest("none", modifiers, requested.because, log=requested.log)
     kind = {"jit-cdi": AUTOMATIC_KIND}.get(mode, default_kind) if release.cdi_default_kind == "config" else FIXED_KIND
     names = [i or release.cdi_none_name for i in requested.ids]
-    qualified = [n if is_qualified(n) else f"{kind}={n}" for n in names]
+    qualified = [n if is_qualified(n, digits=release.cdi_digit_names) else f"{kind}={n}" for n in names]
     if requested.because.input == UNPRIVILEGED_KEY:  # only before 1.18: the look-up of 1.18 has told it already
         text = f"Ignoring devices specified in {VISIBLE}: {go_list(qualified)}"
         return CdiRequest("none", modifiers, requested.because, log=(("warning", text),))

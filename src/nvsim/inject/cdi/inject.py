@@ -12,6 +12,7 @@ from typing import Any
 
 from attrs import evolve
 
+from nvsim.inject.cdi.library import NEWEST_LIBRARY, CdiLibrary
 from nvsim.inject.cdi.registry import Registry
 from nvsim.inject.cdi.spec import CdiHook, CdiMount, CdiNode, CdiSpec, Edits, IntelRdt
 from nvsim.inject.log import ToolFailure
@@ -31,42 +32,53 @@ ERRNO_TEXT = {
 _NODE_TYPES = {"block": "b", "char": "c", "fifo": "p"}
 
 
-def inject_devices(oci: dict[str, Any], registry: Registry, devices: Iterable[str], host: Resolver) -> dict[str, Any]:
+def inject_devices(
+    oci: dict[str, Any],
+    registry: Registry,
+    devices: Iterable[str],
+    host: Resolver,
+    library: CdiLibrary = NEWEST_LIBRARY,
+) -> dict[str, Any]:
     """`oci` with the devices of a registry added: all edits are concatenated and applied once.
 
     Raises `ToolFailure` ("unresolvable CDI devices ...", then nothing was edited).
     """
-    edits, unresolved = registry.edits_for(devices)
+    names = tuple(devices)
+    edits, unresolved = registry.edits_for(names)
     if unresolved:
-        raise ToolFailure(f"unresolvable CDI devices {', '.join(unresolved)}")
+        raise ToolFailure(f"unresolvable CDI devices {', '.join(unresolved if library.names_unresolved else names)}")
     try:
-        return apply_edits(oci, edits, host)
+        return apply_edits(oci, edits, host, library)
     except ToolFailure as e:
         raise e.within("failed to inject devices") from None
 
 
-def inject_spec(oci: dict[str, Any], spec: CdiSpec, host: Resolver) -> dict[str, Any]:
+def inject_spec(
+    oci: dict[str, Any], spec: CdiSpec, host: Resolver, library: CdiLibrary = NEWEST_LIBRARY
+) -> dict[str, Any]:
     """`oci` with every device of an in-memory spec and then its common edits, each applied by itself (toolkit, jit-cdi and csv)."""
     for device in spec.devices:
         try:
-            oci = apply_edits(oci, device.edits, host)
+            oci = apply_edits(oci, device.edits, host, library)
         except ToolFailure as e:
             name = go_quote(f"{spec.kind}={device.name}")
             raise e.within(f"failed to apply edits for device {name}") from None
-    return apply_edits(oci, spec.edits, host)
+    return apply_edits(oci, spec.edits, host, library)
 
 
-def apply_edits(oci: dict[str, Any], edits: Edits, host: Resolver) -> dict[str, Any]:
+def apply_edits(
+    oci: dict[str, Any], edits: Edits, host: Resolver, library: CdiLibrary = NEWEST_LIBRARY
+) -> dict[str, Any]:
     """`oci` with container edits applied once; missing facts of device nodes are read from `host`. Raises `ToolFailure`."""
     out = copy.deepcopy(oci)
     if edits.env:
         _add_env(_process(out), edits.env)
     for node in edits.nodes:
-        _add_node(out, complete_node(node, host))
+        _add_node(out, complete_node(node, host, fills_mode=library.fills_mode))
     for net in edits.net_devices:
         out.setdefault("linux", {}).setdefault("netDevices", {})[net.host_interface] = {"name": net.name}
     if edits.mounts:
-        _add_mounts(out, edits.mounts)
+        _add_mounts(out, edits.mounts, stable=library.stable_mounts)
     for hook in edits.hooks:
         out.setdefault("hooks", {}).setdefault(hook.name, []).append(_hook(hook))
     if edits.rdt is not None:
@@ -100,8 +112,8 @@ def _add_env(process: dict[str, Any], entries: tuple[str, ...]) -> None:
             env.append(entry)
 
 
-def complete_node(node: CdiNode, host: Resolver) -> CdiNode:
-    """`node` with type, number and mode filled in from the host's node. Raises `ToolFailure` where they cannot be known."""
+def complete_node(node: CdiNode, host: Resolver, *, fills_mode: bool = True) -> CdiNode:
+    """`node` with type, number and (`fills_mode`) mode from the host's node. Raises `ToolFailure` where they cannot be known."""
     enough = bool(node.type) and (node.major != 0 or node.type == "p")
     path = node.host_path or node.path
     node = evolve(node, host_path=path)
@@ -117,7 +129,7 @@ def complete_node(node: CdiNode, host: Resolver) -> CdiNode:
         raise ToolFailure(f"failed to stat CDI host device {go_quote(path)}: {error}")
     assert not isinstance(found, PathError) and isinstance(found.node, Special)
     special = found.node
-    if node.file_mode is None:
+    if node.file_mode is None and fills_mode:
         node = evolve(node, file_mode=special.mode & 0o7777)
     if enough:
         return node
@@ -161,7 +173,7 @@ def _remove_first(items: list[dict[str, Any]], key: str, value: str) -> None:
             return
 
 
-def _add_mounts(oci: dict[str, Any], mounts: tuple[CdiMount, ...]) -> None:
+def _add_mounts(oci: dict[str, Any], mounts: tuple[CdiMount, ...], *, stable: bool) -> None:
     """Add mounts, each in place of one with the very same destination text, and sort all by the depth of the destination."""
     every: list[dict[str, Any]] = oci.setdefault("mounts", [])
     for mount in mounts:
@@ -172,7 +184,11 @@ def _add_mounts(oci: dict[str, Any], mounts: tuple[CdiMount, ...]) -> None:
         if mount.options:
             entry["options"] = list(mount.options)
         every.append(entry)
-    every.sort(key=lambda m: clean_path(m.get("destination", "")).count("/"))
+    every.sort(key=lambda m: (_depth(m), "" if stable else m.get("destination", "")))
+
+
+def _depth(mount: dict[str, Any]) -> int:
+    return clean_path(mount.get("destination", "")).count("/")
 
 
 def clean_path(path: str) -> str:

@@ -13,6 +13,7 @@ import struct
 from collections.abc import Mapping
 from typing import Any
 
+from nvsim.inject.cdi.library import NEWEST_LIBRARY, CdiLibrary
 from nvsim.inject.cdi.spec import CdiSpec, Reasons, spec_from_json, spec_to_json
 from nvsim.inject.log import ToolFailure
 from nvsim.toolkit.go_text import go_quote
@@ -55,14 +56,29 @@ _STRUCTS: Mapping[str, Mapping[str, str]] = {
         "memBwSchema": "string",
         "schemata": "[]string",
         "enableMonitoring": "bool",
+        "enableCMT": "bool",
+        "enableMBM": "bool",
     },
     "LinuxNetDevice": {"hostInterfaceName": "string", "name": "string"},
+}
+# The versions of the specification, [since, until), in which a field exists that is not in all of them.
+_EXISTS: Mapping[tuple[str, str], tuple[tuple[int, ...], tuple[int, ...]]] = {
+    ("DeviceNode", "hostPath"): ((0, 5), (9,)),
+    ("Spec", "annotations"): ((0, 6), (9,)),
+    ("Device", "annotations"): ((0, 6), (9,)),
+    ("ContainerEdits", "intelRdt"): ((0, 7), (9,)),
+    ("ContainerEdits", "additionalGids"): ((0, 7), (9,)),
+    ("ContainerEdits", "netDevices"): ((1, 1), (9,)),
+    ("IntelRdt", "schemata"): ((1, 1), (9,)),
+    ("IntelRdt", "enableMonitoring"): ((1, 1), (9,)),
+    ("IntelRdt", "enableCMT"): ((0, 7), (1, 1)),
+    ("IntelRdt", "enableMBM"): ((0, 7), (1, 1)),
 }
 _RANGES = {"int64": (-(2**63), 2**63 - 1), "int": (-(2**63), 2**63 - 1), "uint32": (0, 2**32 - 1)}
 _RANGES["fs.FileMode"] = _RANGES["uint32"]
 
 
-def parse_spec(text: str, because: Reasons = ()) -> CdiSpec | None:
+def parse_spec(text: str, because: Reasons = (), library: CdiLibrary = NEWEST_LIBRARY) -> CdiSpec | None:
     """The spec in `text`, or None for an empty or null document. Raises `ToolFailure` with the library's text."""
     try:
         plain = _to_plain(text)
@@ -71,7 +87,7 @@ def parse_spec(text: str, because: Reasons = ()) -> CdiSpec | None:
     if plain is None:
         return None
     try:
-        data = _Decoder().decode(plain)
+        data = _Decoder(library).decode(plain)
     except ToolFailure as e:
         raise e.within("failed to unmarshal CDI Spec: error unmarshaling JSON: while decoding JSON") from None
     return spec_from_json(data, because)
@@ -172,7 +188,8 @@ class _Decoder:
     step has written the JSON.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, library: CdiLibrary) -> None:
+        self.order = library.order
         self.error: str | None = None
         self.fields: list[str] = []
         self.struct = ""
@@ -229,13 +246,17 @@ class _Decoder:
         outer = (self.struct, list(self.fields))
         for key in sorted(value):
             name = field_name(_STRUCTS[struct], key)
-            if name is None:
+            if name is None or not self._exists(struct, name):
                 self._fail(f"unknown field {go_quote(key)}")
                 continue
             self.struct, self.fields = struct, [*outer[1], name]
             out[name] = self._value(value[key], _STRUCTS[struct][name], out.get(name))
             self.struct, self.fields = outer[0], list(outer[1])
         return out
+
+    def _exists(self, struct: str, name: str) -> bool:
+        since, until = _EXISTS.get((struct, name), ((0,), (9,)))
+        return since <= self.order < until
 
     def _scalar(self, value: Any, go_type: str, zero: Any) -> Any:
         if go_type == "string":

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 
 from attrs import frozen
 
+from nvsim.inject.cdi.library import NEWEST_LIBRARY, CdiLibrary
 from nvsim.inject.cdi.load import parse_spec
 from nvsim.inject.cdi.spec import CdiDevice, CdiSpec, Edits
 from nvsim.inject.cdi.validate import spec_error
@@ -73,7 +74,7 @@ class Registry:
         return edits, tuple(unresolved)
 
 
-def load_registry(files: Mapping[str, str], dirs: Iterable[str]) -> Registry:
+def load_registry(files: Mapping[str, str], dirs: Iterable[str], library: CdiLibrary = NEWEST_LIBRARY) -> Registry:
     """The registry of the spec files (path -> text) that lie directly in `dirs`, a later directory having priority.
 
     A file that cannot be loaded is recorded in `errors` and ignored. Two files of one directory that define one device lose it,
@@ -87,7 +88,7 @@ def load_registry(files: Mapping[str, str], dirs: Iterable[str]) -> Registry:
         clean = posixpath.normpath(directory)
         for path in sorted(p for p in files if posixpath.dirname(p) == clean and p.endswith((".json", ".yaml"))):
             try:
-                loaded = LoadedSpec(_read(path, files[path]), path, priority)
+                loaded = LoadedSpec(_read(path, files[path], library), path, priority)
             except ToolFailure as e:
                 errors.setdefault(path, []).append(f"failed to load CDI Spec {e.text}")
                 continue
@@ -107,15 +108,15 @@ def load_registry(files: Mapping[str, str], dirs: Iterable[str]) -> Registry:
     return Registry(tuple(specs), devices, {p: tuple(e) for p, e in errors.items()})
 
 
-def _read(path: str, text: str) -> CdiSpec:
+def _read(path: str, text: str, library: CdiLibrary) -> CdiSpec:
     because = (Because(f"CDI spec {path}", f"the CDI spec {path} says so"),)
     try:
-        spec = parse_spec(text, because)
+        spec = parse_spec(text, because, library)
     except ToolFailure as e:
         raise e.within(f"failed to parse CDI Spec {go_quote(path)}") from None
     if spec is None:
         raise ToolFailure(f"failed to parse CDI Spec {go_quote(path)}, no Spec data")
-    error = spec_error(spec)
+    error = spec_error(spec, library)
     if error:
         raise ToolFailure(f"invalid CDI Spec: {error}")
     return spec

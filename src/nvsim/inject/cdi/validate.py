@@ -5,6 +5,7 @@ Every function returns the library's error text, or None. Annotation keys are in
 
 from __future__ import annotations
 
+from nvsim.inject.cdi.library import NEWEST_LIBRARY, CdiLibrary
 from nvsim.inject.cdi.spec import (
     KNOWN_VERSIONS,
     CdiDevice,
@@ -23,28 +24,30 @@ from nvsim.toolkit.go_text import go_quote
 HOOK_NAMES = ("prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop")
 
 
-def spec_error(spec: CdiSpec) -> str | None:
+def spec_error(spec: CdiSpec, library: CdiLibrary = NEWEST_LIBRARY) -> str | None:
     """Why `spec` is not valid. Raises `nvsim.inject.cdi.names.NamePanic` where the library crashes."""
     vendor, cls = parse_kind(spec.kind)
-    error = version_error(spec) or vendor_error(vendor) or class_error(cls) or edits_error(spec.edits)
+    error = version_error(spec, library) or vendor_error(vendor) or class_error(cls) or edits_error(spec.edits)
     if error:
         return error
     seen = set()
     for device in spec.devices:
-        error = _device_error(device)
+        error = _device_error(device, library)
         if error:
             return f"failed add device {go_quote(device.name)}: {error}"
         if device.name in seen:
             return f"invalid spec, multiple device {go_quote(device.name)}"
         seen.add(device.name)
-    return None if spec.devices else "invalid spec, no devices"
+    return None if spec.devices or not library.needs_devices else "invalid spec, no devices"
 
 
-def version_error(spec: CdiSpec) -> str | None:
+def version_error(spec: CdiSpec, library: CdiLibrary = NEWEST_LIBRARY) -> str | None:
     """Whether the declared version is known and high enough. A leading "v" is accepted."""
     declared = spec.version.removeprefix("v")
-    if declared not in KNOWN_VERSIONS:
+    if declared not in KNOWN_VERSIONS or _ordinal(declared) > library.order:
         return f"invalid version {go_quote(spec.version)}"
+    if not library.checks_minimum:
+        return None
     least = minimum_version(spec)
     if _ordinal(least) > _ordinal(declared):
         return f"the spec version must be at least v{least}"
@@ -55,8 +58,8 @@ def _ordinal(version: str) -> tuple[int, ...]:
     return tuple(int(x) for x in version.split("."))
 
 
-def _device_error(device: CdiDevice) -> str | None:
-    error = device_name_error(device.name)
+def _device_error(device: CdiDevice, library: CdiLibrary) -> str | None:
+    error = device_name_error(device.name, digits=library.digit_names)
     if error:
         return error
     if device.edits.empty:
