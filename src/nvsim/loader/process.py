@@ -7,19 +7,18 @@ from typing import Protocol
 from attrs import evolve
 
 from nvsim.elf.facts import ElfFacts, LoaderFacts
+from nvsim.loader import nix_ld, wrappers
 from nvsim.loader.execve import ExecCrash, ExecFailure, ExecImage, execve
 from nvsim.loader.glibc import session as glibc
+from nvsim.loader.identify import loader_facts
 from nvsim.loader.musl import direct as musl_direct
 from nvsim.loader.musl import session as musl
-from nvsim.loader.outcome import DlopenCall, DlopenResult, Machine, Outcome, ProcessRequest
+from nvsim.loader.outcome import DlopenCall, DlopenResult, ExecStep, Machine, Outcome, ProcessRequest
 from nvsim.rootfs.node import File, FileFacts
 from nvsim.rootfs.resolve import Resolved, Resolver
 from nvsim.rootfs.tree import Tree
 
-_GLIBC_DIRS = {
-    "debian": ("/lib/x86_64-linux-gnu", "/usr/lib/x86_64-linux-gnu", "/lib", "/usr/lib"),
-    "redhat": ("/lib64", "/usr/lib64"),
-}
+_MOST_WRAPPERS = 16
 
 
 class Session(Protocol):
@@ -58,9 +57,24 @@ def run(tree: Tree, request: ProcessRequest, machine: Machine | None = None) -> 
 
 
 def start(tree: Tree, request: ProcessRequest, machine: Machine | None = None) -> Session:
-    """Execute `request` up to the point where the program's own code runs."""
+    """Execute `request` up to the point where the program's own code runs. Plain wrappers are followed to what they execute."""
     machine = machine or Machine()
-    image = execve(Resolver(tree, request.uid, request.gid), request, machine)
+    steps: tuple[ExecStep, ...] = ()
+    for _ in range(_MOST_WRAPPERS):
+        image = execve(Resolver(tree, request.uid, request.gid), request, machine)
+        session = _load(tree, image, request, machine)
+        session.outcome = evolve(session.outcome, steps=(*steps, *session.outcome.steps))
+        followed = _follow(tree, image, request) if session.outcome.started and isinstance(image, ExecImage) else None
+        if followed is None:
+            return session
+        if isinstance(followed, str):
+            return EndedSession(evolve(session.outcome, outcome="unknown", started=False, unknown=followed))
+        request, steps = followed, session.outcome.steps
+    return EndedSession(Outcome("unknown", steps=steps, unknown=f"more than {_MOST_WRAPPERS} wrappers in a row"))
+
+
+def _load(tree: Tree, image: ExecImage | ExecFailure | ExecCrash, request: ProcessRequest, machine: Machine) -> Session:
+    """What the loader of an executed program does."""
     if isinstance(image, ExecFailure):
         return EndedSession(Outcome("exec-error", errno=image.errno, steps=image.steps))
     if isinstance(image, ExecCrash):
@@ -72,17 +86,59 @@ def start(tree: Tree, request: ProcessRequest, machine: Machine | None = None) -
         if own is not None and own.libc == "glibc":
             return glibc.start_directly(tree, image, own, request, machine)
         return EndedSession(_static(image))
+    plain = Outcome("exit", steps=image.steps, program=image.path, interpreter=image.interp)
     facts = loader_facts(tree, image)
+    if isinstance(facts, LoaderFacts) and facts.libc == "stub-ld":
+        return EndedSession(evolve(plain, exit_code=127, stderr=nix_ld.stub_text(image)))
+    if isinstance(facts, LoaderFacts) and facts.libc == "nix-ld":
+        handed = nix_ld.hand_over(Resolver(tree, image.uid, image.gid), image, request)
+        if isinstance(handed, str):
+            return EndedSession(evolve(plain, outcome="unknown", unknown=handed))
+        image, request = handed
+        facts = loader_facts(tree, image)
     if isinstance(facts, str):
-        return EndedSession(
-            Outcome("unknown", steps=image.steps, program=image.path, interpreter=image.interp, unknown=facts)
-        )
+        return EndedSession(evolve(plain, outcome="unknown", unknown=facts))
     loader = musl if facts.libc == "musl" else glibc
     session: Session = loader.start(tree, image, facts, request, machine)
     behaviour = image.file.facts.behaviour
     if session.outcome.started and behaviour is not None and behaviour.exit is not None:
         session.outcome = evolve(session.outcome, exit_code=behaviour.exit)
     return session
+
+
+def _follow(tree: Tree, image: ExecImage, request: ProcessRequest) -> ProcessRequest | str | None:
+    """What a started wrapper executes next; a string: that is unknown, and why; None: the program is no wrapper."""
+    command = image.file.facts.extra.get("make_c_wrapper")
+    if isinstance(command, str):
+        followed: wrappers.Wrapped | str | None = wrappers.follow_command(command, image.argv, request.env)
+    else:
+        followed = _follow_script(tree, image, request)
+    if not isinstance(followed, wrappers.Wrapped):
+        return followed
+    cwd = image.cwd
+    if followed.cwd is not None:
+        found = Resolver(tree, image.uid, image.gid).resolve(followed.cwd, cwd=cwd)
+        if not isinstance(found, Resolved):
+            return f"{image.execfn} changes to {followed.cwd}, which cannot be entered ({found.errno})"
+        cwd = found.path
+    return evolve(request, exec=followed.exec, argv=followed.argv, env=followed.env, cwd=cwd)
+
+
+def _follow_script(tree: Tree, image: ExecImage, request: ProcessRequest) -> wrappers.Wrapped | str | None:
+    """As `_follow`, for a shell that runs a script."""
+    if (
+        len(image.steps) < 2
+        or image.steps[1].role != "script-interpreter"
+        or not wrappers.is_shell(image.steps[1].path)
+    ):
+        return None
+    script = image.steps[0]
+    node = tree.node(script.file) if script.file is not None else None
+    text = node.facts.text if isinstance(node, File) else None
+    if text is None:
+        return None
+    at = image.argv.index(script.path, 1)
+    return wrappers.follow_script(text, script.path, image.argv[at + 1 :], request.env)
 
 
 def listing(tree: Tree, request: ProcessRequest, machine: Machine | None = None) -> Outcome:
@@ -120,38 +176,3 @@ def host_session(
     image = ExecImage("/proc/self/exe", "/proc/self/exe", file, elf, ("program",), "/", 0, 0, False)
     request = ProcessRequest("/proc/self/exe", ("program",), env)
     return glibc.start(tree, image, loader, request, machine)
-
-
-def loader_facts(tree: Tree, image: ExecImage) -> LoaderFacts | str:
-    """What is built into the program's loader: as its file says, else derived and marked as assumed; a string = why unknown."""
-    assert image.interp_file is not None and image.interp is not None
-    facts = image.interp_file.facts
-    if facts.loader is not None:
-        return facts.loader
-    name = (image.interp_path or image.interp).rpartition("/")[2]
-    if "musl" in name:
-        return LoaderFacts("musl", "1.2.3", assumed=(f"{image.interp} is taken for musl 1.2.3",))
-    if facts.elf is None or not name.startswith(("ld-linux", "ld-2", "ld64", "ld.so")):
-        return f"{image.interp} is no dynamic loader that nvsim knows, and its facts are not given"
-    resolver = Resolver(tree)
-    debian = isinstance(resolver.resolve("/etc/debian_version"), Resolved)
-    version = _libc_version(resolver, image)
-    dirs = _GLIBC_DIRS["debian" if debian else "redhat"]
-    kind = "Debian" if debian else "Red Hat"
-    text = f"{image.interp} is taken for glibc {version} with {kind}'s built-in directories"
-    return LoaderFacts("glibc", version, dirs, "lib/x86_64-linux-gnu" if debian else "lib64", assumed=(text,))
-
-
-def _libc_version(resolver: Resolver, image: ExecImage) -> str:
-    """The highest GLIBC_x.y that the libc beside the loader defines."""
-    best = (2, 17)
-    directory = (image.interp_path or "/").rpartition("/")[0]
-    for path in (f"{directory}/libc.so.6", "/lib/x86_64-linux-gnu/libc.so.6", "/lib64/libc.so.6"):
-        found = resolver.resolve(path)
-        if isinstance(found, Resolved) and isinstance(found.node, File) and found.node.facts.elf is not None:
-            for name in found.node.facts.elf.verdef:
-                parts = name.removeprefix("GLIBC_").split(".")
-                if name.startswith("GLIBC_") and len(parts) >= 2 and all(p.isdigit() for p in parts):
-                    best = max(best, (int(parts[0]), int(parts[1])))
-            break
-    return f"{best[0]}.{best[1]}"

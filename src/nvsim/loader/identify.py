@@ -1,0 +1,61 @@
+"""What is built into a program's loader when its file does not say so: version and directories by the libc and distribution around it.
+
+What a loader's own bytes say is read by `nvsim.elf.programs`; this is the second choice, and each answer says that it is assumed.
+"""
+
+from __future__ import annotations
+
+from nvsim.elf.facts import LoaderFacts
+from nvsim.loader.execve import ExecImage
+from nvsim.rootfs.node import File
+from nvsim.rootfs.resolve import Resolved, Resolver
+from nvsim.rootfs.tree import Tree
+
+_TRIPLET = {
+    "x86_64": "x86_64-linux-gnu",
+    "aarch64": "aarch64-linux-gnu",
+    "i386": "i386-linux-gnu",
+    "arm": "arm-linux-gnueabihf",
+}
+_OLDEST = (2, 17)
+
+
+def loader_facts(tree: Tree, image: ExecImage) -> LoaderFacts | str:
+    """What is built into the loader that `image` names: as its file says, else derived and marked as assumed; a string = why unknown."""
+    assert image.interp_file is not None and image.interp is not None
+    facts = image.interp_file.facts
+    if facts.loader is not None:
+        return facts.loader
+    name = (image.interp_path or image.interp).rpartition("/")[2]
+    if "musl" in name:
+        return LoaderFacts("musl", "1.2.3", assumed=(f"{image.interp} is taken for musl 1.2.3",))
+    if facts.elf is None or not name.startswith(("ld-linux", "ld-2", "ld64", "ld.so")):
+        return f"{image.interp} is no dynamic loader that nvsim knows, and its facts are not given"
+    resolver = Resolver(tree)
+    machine = image.elf.machine
+    triplet = _TRIPLET.get(machine)
+    debian = triplet is not None and isinstance(resolver.resolve("/etc/debian_version"), Resolved)
+    if debian:
+        lib, dirs = f"lib/{triplet}", (f"/lib/{triplet}", f"/usr/lib/{triplet}", "/lib", "/usr/lib")
+    else:
+        lib = "lib64" if image.elf.elf_class == 64 else "lib"
+        dirs = (f"/{lib}", f"/usr/{lib}")
+    version = _libc_version(resolver, image, dirs)
+    kind = "Debian" if debian else "Red Hat"
+    text = f"{image.interp} is taken for glibc {version} with {kind}'s built-in directories"
+    return LoaderFacts("glibc", version, dirs, lib, assumed=(text,))
+
+
+def _libc_version(resolver: Resolver, image: ExecImage, dirs: tuple[str, ...]) -> str:
+    """The highest GLIBC_x.y that the libc beside the loader (or in `dirs`) defines."""
+    best = _OLDEST
+    beside = (image.interp_path or "/").rpartition("/")[0]
+    for directory in (beside, *dirs):
+        found = resolver.resolve(f"{directory}/libc.so.6")
+        if isinstance(found, Resolved) and isinstance(found.node, File) and found.node.facts.elf is not None:
+            for name in found.node.facts.elf.verdef:
+                parts = name.removeprefix("GLIBC_").split(".")
+                if name.startswith("GLIBC_") and len(parts) >= 2 and all(p.isdigit() for p in parts):
+                    best = max(best, (int(parts[0]), int(parts[1])))
+            break
+    return f"{best[0]}.{best[1]}"
