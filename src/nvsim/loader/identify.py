@@ -35,11 +35,8 @@ def loader_facts(tree: Tree, image: ExecImage) -> LoaderFacts | str:
     machine = image.elf.machine
     triplet = _TRIPLET.get(machine)
     debian = triplet is not None and isinstance(resolver.resolve("/etc/debian_version"), Resolved)
-    if debian:
-        lib, dirs = f"lib/{triplet}", (f"/lib/{triplet}", f"/usr/lib/{triplet}", "/lib", "/usr/lib")
-    else:
-        lib = "lib64" if image.elf.elf_class == 64 else "lib"
-        dirs = (f"/{lib}", f"/usr/{lib}")
+    lib = f"lib/{triplet}" if debian else "lib64" if image.elf.elf_class == 64 else "lib"
+    dirs: tuple[str, ...] = (f"/{lib}", f"/usr/{lib}", *(("/lib", "/usr/lib") if debian else ()))
     version = _libc_version(resolver, image, dirs)
     kind = "Debian" if debian else "Red Hat"
     text = f"{image.interp} is taken for glibc {version} with {kind}'s built-in directories"
