@@ -90,7 +90,7 @@ def _gated(view: ImageView, release: Release) -> tuple[tuple[Generated, ...] | N
     requested = visible_devices(view, release, "runtime")
     if requested.ids is None:
         return None, requested.log
-    return _generated(f"mode={f}" for f in gated_features(view.env, release.gated_features)), requested.log
+    return generated_for(f"mode={f}" for f in gated_features(view.env, release.gated_features)), requested.log
 
 
 def _csv(view: ImageView, modifiers: tuple[str, ...], release: Release) -> CdiRequest:
@@ -98,7 +98,7 @@ def _csv(view: ImageView, modifiers: tuple[str, ...], release: Release) -> CdiRe
     if requested.ids is None:
         return CdiRequest("none", modifiers, requested.because, log=requested.log)
     devices = tuple(dict.fromkeys(f"mode=csv,id={i}" for i in requested.ids))
-    generate = _generated(devices)
+    generate = generated_for(devices)
     return CdiRequest("automatic", modifiers, requested.because, devices, generate, log=requested.log)
 
 
@@ -130,7 +130,7 @@ def _cdi(view: ImageView, mode: str, modifiers: tuple[str, ...], default_kind: s
         extra = [f"mode={f}" for f in gated_features(view.env, release.gated_features)]
         extra += dict.fromkeys(f"mode=imex,id={c}" for c in channels.ids or ())
         base = evolve(base, log=(*base.log, *channels.log))
-    return evolve(base, route="automatic", generate=_generated((*automatic, *extra)))
+    return evolve(base, route="automatic", generate=generated_for((*automatic, *extra)))
 
 
 def _cdi_devices_before_1_18(view: ImageView, release: Release) -> tuple[Requested, str | None]:
@@ -155,7 +155,7 @@ def _cdi_devices_before_1_18(view: ImageView, release: Release) -> tuple[Request
     return evolve(found, because=Because(UNPRIVILEGED_KEY, "only privileged containers may ask by environment")), None
 
 
-def _generated(devices: Iterable[str]) -> tuple[Generated, ...]:
+def generated_for(devices: Iterable[str]) -> tuple[Generated, ...]:
     """The specs to generate for device requests: one for each mode, in the order of their first request."""
     ids: dict[str, list[str]] = {}
     for device in devices:
