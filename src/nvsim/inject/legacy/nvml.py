@@ -13,8 +13,8 @@ from nvsim.host.profile import HostProfile
 from nvsim.inject.legacy.engine import Engine
 from nvsim.inject.legacy.paths import EngineFailure, Root, failure, lower_last
 from nvsim.loader.execve import ExecImage
-from nvsim.loader.outcome import DlopenCall, Machine
 from nvsim.loader.identify import loader_facts
+from nvsim.loader.outcome import DlopenCall, Machine
 from nvsim.loader.process import host_session
 from nvsim.rootfs.node import Directory, File, Special
 from nvsim.rootfs.overlay import RootFS
