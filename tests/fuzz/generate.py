@@ -37,6 +37,7 @@ class Draft:
         self.tree: dict[str, Any] = {"/etc": {"type": "dir"}, "/proc": {"type": "dir"}}
         self.env: dict[str, str] = {}
         self.dlopen: list[dict[str, Any]] = []
+        self.direct: tuple[str, list[str]] | None = None  # the loader itself is executed: its path and argv
         self.merged = rng.random() < 0.5
         self.program = rng.choice(("/app/main", "/app/bin/main", "/usr/bin/main", "/app/deep/er/main"))
         self.named: list[str] = []  # directories that some list names, canonical
@@ -269,7 +270,9 @@ def bad_candidate(d: Draft, path: str, name: str, same: list[str]) -> dict[str, 
 
 def add_calls(d: Draft) -> None:
     """The dlopens of the program."""
-    if not d.chance(0.55):
+    if not d.chance(0.55) or not set(d.loader.libc_names[:1]) <= set(
+        d.tree[d.program].get("elf", {}).get("needed", ())
+    ):
         return
     for _ in range(d.rng.choice((1, 1, 2, 3, 4))):
         kind = d.rng.random()
@@ -300,17 +303,20 @@ def finished(d: Draft) -> Scenario:
         d.link(executed, d.program)
     directories = [p for p, e in d.tree.items() if e["type"] == "dir" and "mode" not in e and p != "/proc"]
     cwd = "/" if d.chance(0.6) else rng.choice(directories)
-    argv0 = executed if d.chance(0.7) else rng.choice(("main", "./main", "-x"))
+    argv = [executed if d.chance(0.7) else rng.choice(("main", "./main", "-x"))]
+    if d.direct is not None:
+        executed, argv = d.direct
+        d.tree[d.program].pop("mode", None)
     return {
         "loader": d.loader.kind,
         "loader_version": d.loader.facts.version,
         "exec": executed,
         "program": d.program,
-        "argv": [argv0],
+        "argv": argv,
         "env": d.env,
         "cwd": cwd,
         "uid": d.uid,
-        "secure": d.secure,
+        "secure": d.secure and d.direct is None,
         "proc": not d.chance(0.06),
         "dlopen": d.dlopen,
         "rootfs": {"tree": d.tree},

@@ -25,6 +25,7 @@ NOT_BUILTIN = (
     "libmvec.so.1",
 )
 IN_MUSL = ("printf", "dlopen", "pthread_create", "memcpy", "strtod", "dlerror")
+LFS64 = ("open64", "readdir64_r", "__fxstat64", "posix_fadvise64", "posix_fallocate64", "lseek64", "mmap64", "none64")
 NOT_IN_MUSL = ("gnu_get_libc_version", "dlvsym", "__register_atfork", "__sched_cpualloc", "mtrace", "backtrace")
 
 
@@ -91,9 +92,15 @@ def library_extras(d: Draft, elf: dict[str, Any], path: str, name: str) -> None:
     """Builtin names, symbols, and what musl does not look at."""
     if d.chance(0.25):
         elf["needed"].append(d.rng.choice(BUILTIN))
+    if d.odd and d.chance(0.06):
+        elf["defs"] = ["__libc_start_main", *(["stdin"] if d.chance(0.7) else [])]
     if d.odd and d.chance(0.15):
-        elf["needed"].append(d.rng.choice((*NOT_BUILTIN, "/lib/ld-musl-x86_64.so.1", path, "")))
-    if d.symbols or d.chance(0.1):
+        elf["needed"].append(
+            d.rng.choice(
+                (*NOT_BUILTIN, "x" * 256, "libc.", "libcx.so", "libmvec.so.1", "/lib/ld-musl-x86_64.so.1", path, "")
+            )
+        )
+    if "defs" not in elf and (d.symbols or d.chance(0.1)):
         elf["defs"] = [f"fn_{name.partition('.')[0]}", *(["fn_common"] if d.chance(0.4) else [])]
         symbols = [f"fn_{n.partition('.')[0]}" for n in elf["needed"] if n in NAMES]
         symbols += d.rng.sample(IN_MUSL, 2)
@@ -138,9 +145,35 @@ def afterwards(d: Draft) -> None:
             for _ in range(d.rng.choice((1, 2)))
         ]
         d.env["LD_PRELOAD"] = d.rng.choice((" ", ":", "::", "\n")).join(names)
-    if d.chance(0.02):
+    if not d.dlopen and d.chance(0.05):
+        main["needed"] = [n for n in main["needed"] if n not in ("libc.so", *BUILTIN)]
+    if d.symbols and d.chance(0.3):
+        main.setdefault("undef", []).append(d.rng.choice(LFS64))
+    if d.chance(0.1):
+        _run_directly(d)
+    elif d.chance(0.02):
         entry = d.tree[d.program]
         if d.chance(0.5):
             entry["elf"]["interp"] = d.rng.choice(("/lib64/ld-linux-x86-64.so.2", "/etc", "/lib/ld-musl-none.so.1"))
         else:
             entry["mode"] = "0644"
+
+
+def _run_directly(d: Draft) -> None:
+    """The loader is the program that is executed."""
+    loader = d.loader.interp
+    if d.chance(0.3):
+        loader = d.rng.choice(("/usr/bin/ldd", "/usr/bin/ld"))
+        d.link(loader, d.loader.interp)
+    options = []
+    if d.chance(0.5):
+        options.append("--list")
+    for name, value in (("library-path", path_list(d, d.program)), ("preload", d.rng.choice(NAMES)), ("argv0", "x")):
+        if d.chance(0.3):
+            options += [f"--{name}", value] if d.chance(0.5) else [f"--{name}={value}"]
+    if d.chance(0.05):
+        options.append(d.rng.choice(("--none", "--library-pathx", "--lists", "--argv0x")))
+    if d.chance(0.2):
+        options.append("--")
+    program = [d.program] if d.chance(0.93) else d.rng.choice(([], ["/none"], ["/etc"], [f"{d.program}/x"], ["main"]))
+    d.direct = (loader, [loader if d.chance(0.8) else d.rng.choice(("ldd", "ld", "./ldd")), *options, *program])

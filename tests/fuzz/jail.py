@@ -5,18 +5,21 @@ Linux only. As root a mount namespace is enough; other users get a user namespac
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import resource
 import shutil
 import signal
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from attrs import frozen
 
 CLONE_NEWNS, CLONE_NEWUSER = 0x20000, 0x10000000
-MS_BIND, MS_REC, MS_PRIVATE = 0x1000, 0x4000, 0x40000
+MS_BIND, MS_REC, MS_PRIVATE, MNT_DETACH = 0x1000, 0x4000, 0x40000, 2
 SECONDS = 5  # a program that runs longer is killed
 
 
@@ -35,7 +38,7 @@ class Ran:
 
 
 class Jail:
-    """A root directory on a tmpfs of its own. `users`: programs can run as any user. Made by `enter`; one a process."""
+    """A root directory on a tmpfs of its own. `users`: programs can run as any user. Made by `entered`; one a process."""
 
     def __init__(self, place: Path, users: bool):
         self.users = users
@@ -97,8 +100,24 @@ class Jail:
         os.execve(path, argv, env)
 
 
-def enter(place: Path) -> Jail:
-    """Move this process into namespaces of its own and mount a tmpfs at `place`, an empty directory. Raises `JailError`."""
+@contextlib.contextmanager
+def entered() -> Iterator[Jail]:
+    """Move this process into namespaces of its own, for good, with a tmpfs for the time of the block. Raises `JailError`.
+
+    What is mounted there is unmounted before anything is removed, so that no clean-up can reach a bind-mounted file system.
+    """
+    place = Path(tempfile.mkdtemp(prefix="nvsim-fuzz-"))
+    try:
+        jail = _enter(place)
+        try:
+            yield jail
+        finally:
+            ctypes.CDLL(None).umount2(str(place).encode(), MNT_DETACH)
+    finally:
+        place.rmdir()
+
+
+def _enter(place: Path) -> Jail:
     if sys.platform != "linux":
         raise JailError("only Linux has the namespaces that this needs")
     libc = ctypes.CDLL(None, use_errno=True)

@@ -102,7 +102,10 @@ def _musl(path: Path) -> RealLoader:
 
 
 def _real(kind: str, files: Mapping[str, Path]) -> RealLoader:
-    facts = loader_facts(files["ld.so"].read_bytes())
+    data = files["ld.so"].read_bytes()
+    facts = loader_facts(data)
+    if facts is None and "libc.so.6" in files:
+        facts = loader_facts(data + files["libc.so.6"].read_bytes())  # before 2.33 only libc.so.6 says its version
     if facts is None or facts.libc != kind:
         raise NoLoaderError(f"{files['ld.so']} is no {kind} loader that nvsim can read")
     nodes = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 from collections import Counter
 from typing import Any
 
@@ -15,7 +16,7 @@ from nvsim.loader.process import run
 from nvsim.rootfs.tree import Tree
 
 VDSO = "linux-vdso.so.1"
-_ERROR = "error"
+_ADDRESS = re.compile(r" \((?:0x)?[0-9a-f]+\)$")
 
 
 @frozen(slots=True)
@@ -30,13 +31,15 @@ class Call:
 
 @frozen(slots=True)
 class Observation:
-    """What happened. `end`: "exit N", "signal N" or an errno name; `objects`: the link map without program and vdso."""
+    """What happened. `end`: "exit N", "signal N" or an errno name; `objects`: the link map without program and vdso; `listing`: the
+    lines of ``--list`` without addresses."""
 
     end: str
     started: bool
     stderr: str
     objects: tuple[str, ...]
     calls: tuple[Call, ...]
+    listing: tuple[str, ...] = ()
 
 
 def observed(ran: Ran) -> Observation:
@@ -48,6 +51,8 @@ def observed(ran: Ran) -> Observation:
     maps: list[list[str]] = []
     marks: list[tuple[str, str]] = []
     for line in lines:
+        if line[:1] == "\t":
+            continue
         if line[:1] == "M":
             if maps:
                 maps[-1].append(line[2:])
@@ -56,7 +61,8 @@ def observed(ran: Ran) -> Observation:
             maps.append([])
     stderr = ran.stderr.decode("utf-8", "surrogateescape")
     if not marks:
-        return Observation(end, False, stderr, (), ())
+        listed = tuple(_ADDRESS.sub("", line[1:]) for line in lines if line[:1] == "\t")
+        return Observation(end, False, stderr, (), (), listed)
     calls = []
     before = maps[0]
     for (mark, text), after in zip(marks[1:], maps[1:], strict=True):
@@ -115,8 +121,14 @@ def predicted(outcome: Outcome) -> Observation | None:
     if outcome.outcome == "signal":
         return Observation("signal 11", outcome.started, outcome.stderr, (), ())
     paths = tuple(o.path for o in outcome.objects)
+    listed = tuple(f"{name} => {path}" if i else name for i, (name, path) in enumerate(outcome.trace_objects))
     return Observation(
-        f"exit {outcome.exit_code or 0}", outcome.started, outcome.stderr, paths if outcome.started else (), calls
+        f"exit {outcome.exit_code or 0}",
+        outcome.started,
+        outcome.stderr,
+        paths if outcome.started else (),
+        calls,
+        listed if outcome.interpreter is None else (),
     )
 
 
@@ -124,7 +136,7 @@ def difference(real: Observation, ours: Observation | None) -> str | None:
     """What differs, one line; None when nothing does. "Unknown" is no difference: the caller counts it."""
     if ours is None:
         return None
-    for name in ("end", "started", "stderr", "objects"):
+    for name in ("end", "started", "stderr", "objects", "listing"):
         a, b = getattr(real, name), getattr(ours, name)
         if a != b:
             return f"{name}: the loader {a!r}, nvsim {b!r}"
@@ -144,7 +156,7 @@ def expectation(real: Observation) -> dict[str, Any]:
         "stderr": real.stderr,
         "started": real.started,
         "objects": [{"path": p} for p in real.objects],
-        "dlopen": [{"ok": c.ok, "new_objects": list(c.new), _ERROR: c.error} for c in real.calls],
+        "dlopen": [{"ok": c.ok, "new_objects": list(c.new), "error": c.error} for c in real.calls],
     }
     if kind == "exit":
         out["exit_code"] = int(number)

@@ -51,6 +51,9 @@ def build(scenario: Scenario, loader: RealLoader) -> Built:
     contents: dict[str, bytes] = {}
     nodes: dict[str, Node] = {}
     main = _program_path(scenario)
+    set_uid = _mode(entries.get(main, {})) & 0o4000
+    if scenario["secure"] != bool(set_uid and scenario["uid"]):
+        raise InvalidScenarioError("AT_SECURE comes from a set-uid program of another user, and from nothing else here")
     origin = Origin("image", "fuzz")
     try:
         for path, entry in entries.items():
