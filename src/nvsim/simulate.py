@@ -16,6 +16,7 @@ from nvsim.rootfs.node import File
 from nvsim.rootfs.overlay import RootFS
 from nvsim.rootfs.resolve import Resolver
 from nvsim.scenario import stages
+from nvsim.scenario.cuda import CudaAnswer, cuda_answer
 from nvsim.scenario.engine import Process, process_of
 from nvsim.scenario.engine_call import Call, who_is_called
 from nvsim.scenario.engine_root import engine_root
@@ -50,7 +51,8 @@ class ProcessResult:
 
 @frozen(slots=True)
 class Result:
-    """A prediction with everything that it rests on. `checks` are injected programs that were tried beside the command."""
+    """A prediction with everything that it rests on. `checks` are injected programs that were tried beside the command; `cuda` is what
+    CUDA would answer to the command (None = it does not start, so nothing is asked)."""
 
     scenario: Scenario
     process: Process
@@ -61,6 +63,7 @@ class Result:
     injected: Injected | None = None
     checks: tuple[ProcessResult, ...] = ()
     assumptions: tuple[str, ...] = ()
+    cuda: CudaAnswer | None = None
 
     @property
     def verdict(self) -> str:
@@ -96,7 +99,8 @@ def simulate(scenario: Scenario, programs: tuple[KnownProgram, ...] = ()) -> Res
     )
     checks = _checks(plan, injected.rootfs, process, machine, programs, facts)
     assumptions += main.assumptions
-    return Result(scenario, process, call, request, main, plan, injected, checks, _unique(assumptions))
+    cuda = _cuda(scenario, injected.rootfs, process, main, machine)
+    return Result(scenario, process, call, request, main, plan, injected, checks, _unique(assumptions), cuda)
 
 
 def _refusal(call: Call, request: ContainerRequest) -> tuple[str, str, int] | None:
@@ -106,6 +110,18 @@ def _refusal(call: Call, request: ContainerRequest) -> tuple[str, str, int] | No
     if request.refused is not None:
         return "the NVIDIA toolkit refuses the container", stages.refusal_message(request.refused), 127
     return None
+
+
+def _cuda(
+    scenario: Scenario, rootfs: RootFS, process: Process, main: ProcessResult, machine: Machine
+) -> CudaAnswer | None:
+    """What CUDA would answer to the command, when that starts."""
+    if main.outcome is None or not main.outcome.started or main.lookup is None or main.lookup.path is None:
+        return None
+    attempts = (a for r in main.runs for s in r.steps for a in s.attempts)
+    new = (o for a in (*attempts, *main.dlopen) for o in a.new_objects)
+    loaded = tuple(o.path for o in (*main.outcome.objects, *new) if o.path)
+    return cuda_answer(scenario.host, rootfs, process, main.lookup.path, machine, loaded)
 
 
 def _unique(items: list[str]) -> tuple[str, ...]:

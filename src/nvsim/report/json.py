@@ -7,6 +7,7 @@ from typing import Any
 from nvsim.diagnosis.model import Diagnosis, Finding, Fix
 from nvsim.inject.plan import InjectionPlan
 from nvsim.loader.outcome import Search
+from nvsim.scenario.cuda import ERRORS, CudaAnswer
 from nvsim.simulate import ProcessResult, Result
 from nvsim.toolkit.request import Because, ContainerRequest
 
@@ -26,7 +27,7 @@ def result_json(diagnosis: Diagnosis) -> dict[str, Any]:
         "process": _process(result.main),
         "checks": [_process(c) for c in result.checks],
         "findings": [_finding(f) for f in diagnosis.findings],
-        "cuda": None,
+        "cuda": _cuda(result.cuda),
         "assumptions": list(result.assumptions),
     }
     if injected is not None:
@@ -98,6 +99,28 @@ def _plan(plan: InjectionPlan | None) -> dict[str, Any] | None:
         "warnings": list(plan.warnings),
         "failure": plan.failure,
     }
+
+
+def _cuda(answer: CudaAnswer | None) -> dict[str, Any] | None:
+    """What CUDA would say; null when the command does not start. An unknown code is null, with the reason in ``unknown``."""
+    if answer is None:
+        return None
+    return {
+        "cuInit": _cuda_error(answer.code),
+        "runtime": _cuda_error(answer.runtime_code),
+        "unknown": answer.unknown,
+        "libcuda": {"path": answer.libcuda, "driver": answer.version, "cuda": answer.cuda} if answer.libcuda else None,
+        "cudart": {"path": answer.cudart[0], "version": answer.cudart[1]} if answer.cudart else None,
+        "because": [_because(b) for b in answer.because],
+        "assumptions": list(answer.assumptions),
+    }
+
+
+def _cuda_error(code: int | None) -> dict[str, Any] | None:
+    if code is None:
+        return None
+    name, text = ERRORS[code]
+    return {"code": code, "name": name, "text": text}
 
 
 def _because(why: Because) -> dict[str, str]:

@@ -8,6 +8,7 @@ from typing import Any
 from attrs import evolve, frozen
 
 from nvsim.errors import InputError
+from nvsim.host.profile import HostProfile
 from nvsim.inject.cdi.apply import apply_on
 from nvsim.inject.cdi.inject import inject_devices
 from nvsim.inject.cdi.plan import merged, plan_of_config, plan_on
@@ -18,9 +19,9 @@ from nvsim.inject.legacy.apply import apply
 from nvsim.inject.legacy.run import plan_legacy
 from nvsim.inject.log import ToolFailure
 from nvsim.inject.plan import Injected, InjectionPlan
-from nvsim.rootfs.node import Special
+from nvsim.rootfs.node import File, Special
 from nvsim.rootfs.overlay import RootFS
-from nvsim.rootfs.resolve import Resolved, resolve
+from nvsim.rootfs.resolve import PathError, Resolved, resolve
 from nvsim.scenario.configuration import config_text
 from nvsim.scenario.engine import Process, capabilities_of
 from nvsim.scenario.engine_call import Call
@@ -69,18 +70,36 @@ def decide(scenario: Scenario, process: Process, call: Call) -> ContainerRequest
     env = process.env
     if call.cdi_devices and call.registry is not None:  # what the engine injected before is what the runtime sees
         env = merged_environment(env, call.registry.edits_for(call.cdi_devices)[0].env)
+    mounts = [(v.src, v.dst) for v in (*settings.volumes, *call.volumes)]
+    release_text = resolve(host.tree, "/etc/os-release")
     return resolve_request(
-        caller=call.who,
+        caller="hook" if call.who == "hook" else "runtime",
         env=env,
         config_toml=config,
         toolkit_version=toolkit_version(scenario),
         bounding=capabilities_of(settings),
+        mounts=mounts,
+        annotations=dict((*settings.annotations, *call.annotations)),
         tegra=platform.tegra,
         nvml=platform.nvml,
         dxcore=platform.dxcore,
-        ldconfig_real=isinstance(resolve(host.tree, "/sbin/ldconfig.real"), Resolved),
+        gpu_names=platform.gpu_names,
+        exists=lambda path: isinstance(resolve(host.tree, path), Resolved),
+        os_release=file_text(release_text),
         mode=settings.mode or host.mode,
+        properties=_properties(host),
     )
+
+
+def file_text(found: Resolved | PathError) -> str | None:
+    """The text of a resolved file; None where there is none."""
+    return found.node.facts.text if isinstance(found, Resolved) and isinstance(found.node, File) else None
+
+
+def _properties(host: HostProfile) -> dict[str, str]:
+    """What csv mode's requirement check knows of the host."""
+    known = {"cuda": host.driver.cuda or "", "arch": host.gpus[0].compute if host.gpus else ""}
+    return {k: v for k, v in known.items() if v}
 
 
 def _config(text: str | None) -> dict[str, Any]:
@@ -110,7 +129,7 @@ def inject(scenario: Scenario, request: ContainerRequest, call: Call, process: P
         plan = plan_of_config(host, oci, after, [edits], "cdi")
         oci = after
     if call.who == "runtime" and request.route in _CDI_ROUTES:
-        added = plan_on(host, _cdi_settings(scenario, request), oci)
+        added = plan_on(host, _cdi_settings(scenario, request, process), oci)
         plan = added if plan is None else merged(plan, added)
         if added.failure is not None:
             return Prepared(process, Injected(root, (), added.failure, 1), plan, RUNTIME)
@@ -160,7 +179,7 @@ def merged_environment(env: tuple[str, ...], added: tuple[str, ...]) -> tuple[st
     return tuple(f"{k}={v}" for k, v in entries.items())
 
 
-def _cdi_settings(scenario: Scenario, request: ContainerRequest) -> CdiSettings:
+def _cdi_settings(scenario: Scenario, request: ContainerRequest, process: Process) -> CdiSettings:
     """What nvidia-container-runtime knows when it starts to edit the spec."""
     config = _config(config_text(scenario))
     runtime = config.get("nvidia-container-runtime", {})
@@ -171,6 +190,8 @@ def _cdi_settings(scenario: Scenario, request: ContainerRequest) -> CdiSettings:
     return CdiSettings(
         request.route,
         request.devices or (),
+        request.gated,
+        request.imex_channels,
         default_kind=cdi.get("default-kind") or "nvidia.com/gpu",
         spec_dirs=dirs,
         driver_root=config.get("nvidia-container-cli", {}).get("root") or "",
@@ -178,6 +199,7 @@ def _cdi_settings(scenario: Scenario, request: ContainerRequest) -> CdiSettings:
         features=tuple(jit.get("nvcdi-feature-flags", ())),
         disabled_hooks=tuple(jit.get("nvcdi-disable-hooks", ())),
         csv_dir=csv.get("mount-spec-path") or "/etc/nvidia-container-runtime/host-files-for-container.d",
+        every_csv="NVIDIA_REQUIRE_JETPACK=csv-mounts=all" in process.env,
         csv_compat_root=csv.get("compat-container-root") or "",
         specs=tuple(host_specs(scenario).items()) if request.route == "cdi" else (),
     )
@@ -215,7 +237,8 @@ def failure_message(request: ContainerRequest, prepared: Prepared) -> str:
             f"could not apply required modification to OCI specification: error modifying OCI spec: {failure}"
         )
     if prepared.stage == HOOK:
-        return hook_failed(prepared.injected.exit or 1, f"Auto-detected mode as '{request.mode}'\n{failure}")
+        lines = "".join(f"{line}\n" for line in request.lines)
+        return hook_failed(prepared.injected.exit or 1, lines + failure)
     return create_failed(f"error during container init: {failure}")
 
 

@@ -13,7 +13,7 @@ from nvsim.inject.cdi.spec import Edits
 from nvsim.inject.generate.csv_files import default_files
 from nvsim.inject.generate.discover import DEFAULT_HOOK_PATH, Discoverer, HookCreator, edits_of
 from nvsim.inject.generate.driver import Driver
-from nvsim.inject.generate.host import CdiHost, Nvml, can_load, host_library, open_nvml
+from nvsim.inject.generate.host import CdiHost, Nvml, can_load, host_library, is_integrated, open_nvml
 from nvsim.inject.generate.lookup import libraries
 from nvsim.inject.generate.platform import NVML_LIBRARY, platform_of
 from nvsim.inject.log import ToolFailure, ToolLog
@@ -141,7 +141,7 @@ def _detected_mode(host: CdiHost, log: ToolLog, root: str, nvml_library: str) ->
     platform = platform_of(host, root, nvml_library)
     if platform.dxcore:
         return "wsl"
-    if (platform.tegra and not platform.nvml) or any(platform.integrated):
+    if (platform.tegra and not platform.nvml) or any(is_integrated(name) for name in platform.gpu_names):
         return "csv"
     if not platform.nvml:
         log.warning("Unsupported platform detected: unknown; assuming nvml")

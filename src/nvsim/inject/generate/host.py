@@ -46,6 +46,11 @@ def nvml_text(code: int) -> str:
     return _NVML_TEXT.get(code, "Unknown Error")
 
 
+def is_integrated(name: str) -> bool:
+    """Whether a GPU of this name is an integrated one."""
+    return "(nvgpu)" in name or "NVIDIA Thor" in name
+
+
 @frozen(slots=True)
 class NvmlMig:
     """A MIG device: its index on the GPU, UUID, GPU instance, compute instance and profile name ("1g.10gb+gfx")."""
@@ -83,7 +88,7 @@ class NvmlGpu:
     @property
     def integrated(self) -> bool:
         """Whether its name is that of an integrated GPU."""
-        return "(nvgpu)" in self.name or "NVIDIA Thor" in self.name
+        return is_integrated(self.name)
 
 
 @frozen(slots=True)

@@ -16,24 +16,24 @@ DXCORE_LIBRARY = "libdxcore.so"
 
 @frozen(slots=True)
 class Platform:
-    """Whether NVML and DXCore can be loaded, whether the files say Tegra, and for each GPU of NVML whether it is an integrated one."""
+    """Whether NVML and DXCore can be loaded, whether the files say Tegra, and the names of the GPUs as NVML tells them."""
 
     nvml: bool
     dxcore: bool
     tegra: bool
-    integrated: tuple[bool, ...] = ()
+    gpu_names: tuple[str, ...] = ()
 
 
 def platform_of(host: CdiHost, root: str = "/", nvml_library: str = NVML_LIBRARY) -> Platform:
     """The platform of `host`, its driver below `root`. `nvml_library`: what is opened to ask for the GPUs."""
-    integrated: tuple[bool, ...] = ()
+    names: tuple[str, ...] = ()
     with suppress(ToolFailure):
-        integrated = tuple(gpu.integrated for gpu in open_nvml(host, nvml_library).visited())
+        names = tuple(gpu.name for gpu in open_nvml(host, nvml_library).visited())
     return Platform(
         can_load(host, host_library(host, root, NVML_LIBRARY)),
         can_load(host, host_library(host, root, DXCORE_LIBRARY)),
         _has_tegra_files(host, root),
-        integrated,
+        names,
     )
 
 
