@@ -13,6 +13,7 @@ from typing import Any
 from attrs import frozen
 
 from nvsim.inject.cdi.inject import inject_devices, inject_spec
+from nvsim.inject.cdi.library import NEWEST_LIBRARY, CdiLibrary
 from nvsim.inject.cdi.registry import DEFAULT_DIRS, Registry, load_registry, spec_files
 from nvsim.inject.cdi.spec import CdiSpec
 from nvsim.inject.generate.csv_files import DEFAULT_DIR, csv_files
@@ -21,9 +22,9 @@ from nvsim.inject.generate.generator import GenerateOptions, new_generator
 from nvsim.inject.generate.host import CdiHost
 from nvsim.inject.log import ToolFailure, ToolLog
 from nvsim.toolkit.cdi_name import is_qualified
-from nvsim.toolkit.go_text import go_quote
+from nvsim.toolkit.cdi_request import AUTOMATIC_KIND, CONFLICT, Generated, generated_for
+from nvsim.toolkit.go_text import go_list, go_quote
 
-AUTOMATIC_KIND = "runtime.nvidia.com/gpu"
 _AUTOMATIC_VENDOR = "runtime.nvidia.com"
 _NVIDIA_HOOKS = ("nvidia-container-runtime-hook", "nvidia-container-toolkit")
 
@@ -84,23 +85,20 @@ def modify_config(oci: Mapping[str, Any], host: CdiHost, settings: CdiSettings, 
 def planned_injection(host: CdiHost, settings: CdiSettings, log: ToolLog) -> Injection:
     """The specs and devices that the request means; nothing without a device request. Raises `ToolFailure`."""
     if settings.route == "csv":
-        names = [f"mode=csv,id={device}" for device in settings.devices]
-        gated = [f"mode={mode}" for mode in settings.gated] if names else []
-        return Injection((*_specs(host, settings, gated, log), *_specs(host, settings, names, log)))
+        wanted = generated_for(f"mode=csv,id={device}" for device in settings.devices)
+        gated = generated_for(f"mode={mode}" for mode in settings.gated) if wanted else ()
+        return Injection(tuple(generated_specs(host, settings, (*gated, *wanted), log)))
     names = requested_names(settings)
     automatic = [n for n in names if n.startswith(f"{AUTOMATIC_KIND}=")]
     if automatic and len(automatic) != len(names):
-        vendor = _AUTOMATIC_VENDOR
-        raise ToolFailure(
-            f"requesting a CDI device with vendor '{vendor}' is not supported when requesting other CDI devices"
-        )
+        raise ToolFailure(CONFLICT)
     if not automatic:
         files = {**spec_files(host.tree, settings.spec_dirs), **dict(settings.specs)}
         return Injection(registry=load_registry(files, settings.spec_dirs), devices=tuple(names))
     automatic += [f"mode={mode}" for mode in settings.gated]
     automatic += [f"mode=imex,id={channel}" for channel in settings.imex]
     try:
-        return Injection(tuple(_specs(host, settings, automatic, log)))
+        return Injection(tuple(generated_specs(host, settings, generated_for(automatic), log)))
     except ToolFailure as e:
         raise e.within("failed to create the automatic CDI modifier") from None
 
@@ -112,19 +110,13 @@ def requested_names(settings: CdiSettings) -> list[str]:
     return list(dict.fromkeys(n if is_qualified(n) else f"{kind}={n}" for n in names))
 
 
-def _specs(host: CdiHost, settings: CdiSettings, names: Sequence[str], log: ToolLog) -> list[CdiSpec]:
-    """One generated spec for each mode among ``mode=MODE[,id=ID]`` and automatic device names. Raises `ToolFailure`."""
-    by_mode: dict[str, list[str]] = {}
-    for name in names:
-        mode, ident = _mode_and_id(name)
-        ids = by_mode.setdefault(mode, [])
-        if ident:
-            ids.append(ident)
-    csv = csv_files(host, settings.csv_dir, not settings.every_csv) if by_mode else ()
+def generated_specs(host: CdiHost, settings: CdiSettings, requests: Sequence[Generated], log: ToolLog) -> list[CdiSpec]:
+    """The in-memory specs for these requests, in order. Raises `ToolFailure`."""
+    csv = csv_files(host, settings.csv_dir, not settings.every_csv) if requests else ()
     out = []
-    for mode, ids in by_mode.items():
+    for request in requests:
         options = GenerateOptions(
-            mode,
+            request.mode,
             driver_root=settings.driver_root,
             dev_root=settings.driver_root,
             hook_path=settings.hook_path,
@@ -136,30 +128,29 @@ def _specs(host: CdiHost, settings: CdiSettings, names: Sequence[str], log: Tool
         )
         try:
             generator = new_generator(host, log, options)
-            out.append(generate_spec(generator, ids, _AUTOMATIC_VENDOR, "gpu" if mode == "auto" else ""))
+            out.append(generate_spec(generator, request.ids or (), _AUTOMATIC_VENDOR, request.cls or ""))
         except ToolFailure as e:
-            raise e.within(f"failed to generate CDI spec for mode {go_quote(mode)}") from None
+            raise e.within(f"failed to generate CDI spec for mode {go_quote(request.mode)}") from None
     return out
 
 
-def _mode_and_id(name: str) -> tuple[str, str]:
-    if not name.startswith("mode="):
-        return "auto", name.removeprefix(f"{AUTOMATIC_KIND}=")
-    mode, _, ident = name.removeprefix("mode=").partition(",")
-    return mode, ident.removeprefix("id=")
-
-
-def inject(oci: dict[str, Any], host: CdiHost, injection: Injection, log: ToolLog) -> dict[str, Any]:
-    """`oci` with an injection made. Raises `ToolFailure`."""
+def inject(
+    oci: dict[str, Any],
+    host: CdiHost,
+    injection: Injection,
+    log: ToolLog,
+    library: CdiLibrary = NEWEST_LIBRARY,
+) -> dict[str, Any]:
+    """`oci` with an injection made, by the rules of a release of the CDI library. Raises `ToolFailure`."""
     for spec in injection.specs:
-        oci = inject_spec(oci, spec, host.resolver)
+        oci = inject_spec(oci, spec, host.resolver, library)
     if injection.registry is None or not injection.devices:
         return oci
     unresolved = injection.registry.edits_for(injection.devices)[1]
     if unresolved:
-        log.warning(f"could not resolve CDI devices: [{' '.join(unresolved)}]")
+        log.warning(f"could not resolve CDI devices: {go_list(unresolved)}")
     try:
-        return inject_devices(oci, injection.registry, injection.devices, host.resolver)
+        return inject_devices(oci, injection.registry, injection.devices, host.resolver, library)
     except ToolFailure as e:
         errors = _joined(injection.registry.errors.values())
         if errors:
