@@ -18,7 +18,6 @@ _KNOWN_FLAGS = RTLD_LAZY | RTLD_NOW | RTLD_NOLOAD | RTLD_DEEPBIND | RTLD_GLOBAL 
 def dlopen(process: Process, call: DlopenCall) -> DlopenResult:
     """Make one call. Raises `InconsistencyError` where the loader itself gives up, `CutError` where that cannot be told."""
     before, mark = list(process.map), len(process.searches)
-    process.errno = None
     try:
         result = _dlopen(process, call)
     except LoadError as e:

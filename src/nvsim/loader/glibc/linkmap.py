@@ -128,15 +128,30 @@ def _accept(
 def dependencies(process: Process, root: Object, preloads: list[Object], *, dlopened: bool = False) -> list[Object]:
     """Load what `root` and the `preloads` need: the search list of `root`, breadth first; new objects enter the map.
 
-    Raises `LoadError` at the first failure.
+    Raises `LoadError` at the first failure. An errno from before comes back when this leaves none of its own.
     """
     queue = [root, *preloads]
+    errno_before, process.errno = process.errno, None
+    try:
+        _load_all(process, root, queue, dlopened)
+    finally:
+        process.errno = process.errno or errno_before
+    root.search_list = [o for o in queue if not o.faked]
+    if process.rules.first_assert is not None and root.search_list[0] is not root:
+        place = f"dl-deps.c: {process.rules.first_assert}: _dl_map_object_deps"
+        raise InconsistencyError(place, "map->l_searchlist.r_list[0] == map")
+    root.order = relocation_order(root, root.search_list, process.rules.sort)
+    root.dependencies = root.order[1:]
+    return queue
+
+
+def _load_all(process: Process, root: Object, queue: list[Object], dlopened: bool) -> None:
+    """Go through `queue`, which grows at its end, and before objects that name filtees."""
     done: set[int] = set()
-    process.errno = None
     while True:
         obj = next((o for o in queue if id(o) not in done), None)
         if obj is None:
-            break
+            return
         done.add(id(obj))
         direct: list[Object] = []
         for wanted in obj.elf.needed:
@@ -154,13 +169,6 @@ def dependencies(process: Process, root: Object, preloads: list[Object], *, dlop
                 direct.append(filtee)
         if obj.dependencies is None and obj is not root:
             obj.dependencies = direct
-    root.search_list = [o for o in queue if not o.faked]
-    if process.rules.first_assert is not None and root.search_list[0] is not root:
-        place = f"dl-deps.c: {process.rules.first_assert}: _dl_map_object_deps"
-        raise InconsistencyError(place, "map->l_searchlist.r_list[0] == map")
-    root.order = relocation_order(root, root.search_list, process.rules.sort)
-    root.dependencies = root.order[1:]
-    return queue
 
 
 def _name(process: Process, obj: Object, wanted: str, *, fatal: bool) -> str | None:

@@ -15,7 +15,7 @@ from nvsim.loader.glibc.options import Options
 from nvsim.loader.glibc.state import CutError, InconsistencyError, LoadError, Object, Process
 from nvsim.loader.outcome import Outcome
 from nvsim.rootfs.node import File
-from nvsim.rootfs.resolve import Resolved
+from nvsim.rootfs.resolve import PathError
 
 
 def run_startup(process: Process, wishes: Options, outcome: Outcome) -> Outcome:
@@ -108,22 +108,35 @@ def _place_loader(process: Process, queue: list[Object], *, listed: bool) -> Non
 
 def _preload(process: Process, wishes: Options, said: list[str]) -> list[Object]:
     """The objects that preloading adds; what cannot be preloaded is said and ignored."""
-    wanted = list(wishes.preload)
-    if process.facts.preload is not None:
-        found = process.resolver.resolve(process.facts.preload)
-        image = process.image
-        if isinstance(found, Resolved) and isinstance(found.node, File) and may_read(found.node, image.uid, image.gid):
-            text = found.node.facts.text or ""
-            wanted += [(n, process.facts.preload) for n in options.preload_file_names(text)]
     out: list[Object] = []
-    for name, source in wanted:
-        before = len(process.map)
-        try:
-            obj = map_object(process, name, process.main, PRELOAD)
-        except LoadError as e:
-            reason = f" ({e.text})" if process.rules.preload_reason else ""
-            said.append(f"ERROR: ld.so: object '{name}' from {source} cannot be preloaded{reason}: ignored.\n")
-            continue
-        if obj is not None and len(process.map) > before:
-            out.append(obj)
+    for name, source in wishes.preload:
+        out += _preload_one(process, name, source, said)
+    source = process.facts.preload or ""
+    for name in options.preload_file_names(_preload_file(process, source)) if source else ():
+        out += _preload_one(process, name, source, said)
     return out
+
+
+def _preload_file(process: Process, path: str) -> str:
+    """The text of ld.so.preload; "" when it cannot be read (access(2) leaves its errno)."""
+    found = process.resolver.resolve(path)
+    if isinstance(found, PathError):
+        process.errno = found.errno
+        return ""
+    if not isinstance(found.node, File):
+        return ""
+    if not may_read(found.node, process.image.uid, process.image.gid):
+        process.errno = "EACCES"
+        return ""
+    return found.node.facts.text or ""
+
+
+def _preload_one(process: Process, name: str, source: str, said: list[str]) -> list[Object]:
+    before = len(process.map)
+    try:
+        obj = map_object(process, name, process.main, PRELOAD)
+    except LoadError as e:
+        reason = f" ({e.text})" if process.rules.preload_reason else ""
+        said.append(f"ERROR: ld.so: object '{name}' from {source} cannot be preloaded{reason}: ignored.\n")
+        return []
+    return [obj] if obj is not None and len(process.map) > before else []

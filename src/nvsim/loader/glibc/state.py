@@ -100,7 +100,8 @@ class Object:
     `path` is the string it was opened by ("" for the main program), `names` every name that it was requested by and matched. `loader` is
     the object whose DT_NEEDED brought it in, `origin` the directory that ``$ORIGIN`` stands for. `rpath` and `runpath` are its lists once
     they were looked at (None = there is nothing to search). `dependencies` are the direct ones, `search_list` the breadth-first list of
-    an object that was opened itself, `order` that list sorted for relocation. `faked` stands for a missing library in a listing.
+    an object that was opened itself, `order` that list sorted for relocation. `faked` stands for a missing library in a listing;
+    `mapped`: it is in the link map.
     `name` (first requested), `requester` and `stage` are for reports.
     """
 
@@ -120,6 +121,7 @@ class Object:
     search_list: list[Object] | None = None
     order: list[Object] | None = None
     faked: bool = False
+    mapped: bool = False
 
     def answers_to(self, name: str) -> bool:
         """Whether a request for `name` is a request for this object (``_dl_name_match_p`` and DT_SONAME)."""
@@ -136,7 +138,8 @@ class Process:
     """A process and its loader.
 
     `env` holds the last value of each variable. `caps` are the hwcaps subdirectories in search order, `platform` is ``$PLATFORM``.
-    `library_path` is (who says so, text). `map` is the link map, main program first; `scope` the global search list. `errno` is that of
+    `library_path` is (who says so, text). `map` is the link map, main program first, with its indexes `names` (name -> the objects that were
+    ever called so) and `inodes`; `scope` the global search list. `errno` is that of
     the last failing system call. `tracing`: only a listing is wanted, a missing library is no error. `undefined` is the object and text of
     a symbol that ended start-up. Remembered between searches: `directories` by prefix, `library_list` and `system_list`, the cache, and which line of
     ld.so.conf names a directory (`conf_sources`).
@@ -159,6 +162,8 @@ class Process:
     inhibit_rpath: str | None = None
     tracing: bool = False
     map: list[Object] = field(factory=list)
+    names: dict[str, list[Object]] = field(factory=dict)
+    inodes: dict[tuple[str, str | int], Object] = field(factory=dict)
     scope: list[Object] = field(factory=list)
     searches: list[Search] = field(factory=list)
     problems: list[VersionProblem] = field(factory=list)
@@ -183,6 +188,46 @@ class Process:
         """How messages name an object."""
         return obj.path or self.argv0
 
+    def enter(self, obj: Object) -> None:
+        """Append an object to the map."""
+        obj.mapped = True
+        self.map.append(obj)
+        for name in obj.names:
+            self.names.setdefault(name, []).append(obj)
+        soname = obj.elf.soname
+        if soname is not None and soname not in obj.names:
+            self.names.setdefault(soname, []).append(obj)
+        if obj.node is not None:
+            self.inodes[obj.node.inode] = obj
+
+    def call(self, obj: Object, name: str) -> None:
+        """From now on `obj` answers to `name` too."""
+        if name not in obj.names:
+            obj.names.add(name)
+            having = self.names.setdefault(name, [])
+            if not any(o is obj for o in having):
+                having.append(obj)
+
+    def unmap(self, objects: list[Object]) -> None:
+        """Take objects out of the map."""
+        for obj in objects:
+            obj.mapped = False
+        self.map = [o for o in self.map if o.mapped]
+
     def loaded(self, name: str) -> Object | None:
         """The first object of the map that answers to `name`."""
+        having = self.names.get(name)
+        if having is None:
+            return None
+        if len(having) == 1:
+            return having[0] if having[0].mapped and not having[0].faked else None
         return next((o for o in self.map if o.answers_to(name)), None)
+
+    def named(self, name: str) -> Object | None:
+        """The first object of the map, missing ones too, that was asked for by `name` or opened by this path; its DT_SONAME does not count."""
+        having = self.names.get(name)
+        if having is None:
+            return None
+        if len(having) == 1 and having[0].mapped:
+            return having[0] if name in having[0].names else None
+        return next((o for o in self.map if name in o.names), None)
