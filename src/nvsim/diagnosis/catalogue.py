@@ -495,10 +495,18 @@ _TABLE = (
     Entry(
         "NVS608",
         "uvm-missing",
-        "error",
+        "warning",
         "/dev/nvidia-uvm is missing",
         "CUDA needs the unified memory device; nvidia-smi does not. Where the module nvidia_uvm is not loaded, or only the "
         "GPU's own node was passed, CUDA answers 999, unknown error: modprobe nvidia_uvm, or nvidia-modprobe -u -c0.",
+    ),
+    Entry(
+        "NVS609",
+        "no-cuda-device",
+        "warning",
+        "CUDA finds no device",
+        "libcuda loads, and cuInit answers 100: the kernel module is not loaded, or no GPU's device node can be opened in the container "
+        "(NVIDIA_VISIBLE_DEVICES=none brings the driver's files without a GPU).",
     ),
     Entry(
         "NVS901",

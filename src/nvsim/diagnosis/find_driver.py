@@ -13,13 +13,14 @@ from attrs import frozen
 from nvsim.diagnosis.find_library import loaded_by
 from nvsim.diagnosis.make import env_of, finding
 from nvsim.diagnosis.model import Finding
-from nvsim.diagnosis.where import base_name
+from nvsim.diagnosis.where import base_name, sentences
 from nvsim.loader.outcome import LoadedObject
 from nvsim.rootfs.glob import glob
 from nvsim.rootfs.node import Special
 from nvsim.rootfs.resolve import Resolver
 from nvsim.rootfs.tree import parent_of
 from nvsim.scenario.changes import Change, RemoveFile, SetEnv, UnsetEnv
+from nvsim.scenario.cuda import ERRORS
 from nvsim.simulate import ProcessResult, Result
 
 _DRIVER_LIBRARIES = (
@@ -32,9 +33,9 @@ _DRIVER_LIBRARIES = (
     "libnvidia-opticalflow.so",
     "libnvidia-cfg.so",
 )
+# what CUDA answers -> the finding
+_ANSWERS = {34: "NVS606", 35: "NVS607", 100: "NVS609", 803: "NVS604", 804: "NVS605", 999: "NVS608"}
 _VERSIONED = re.compile(r"\.so\.(\d{3}\.\d+(?:\.\d+)?)$")
-_CUDART = re.compile(r"libcudart\.so\.(\d+)(?:\.(\d+))?")
-_CONSUMER = ("geforce", "titan")  # forward compatibility is for data-centre and some workstation cards
 # the capability whose libraries need a JSON file of the driver, and where libglvnd and the Vulkan loader look for one
 _VENDOR_FILES = (
     ("libEGL_nvidia.so.0", "EGL", ("/usr/share/glvnd/egl_vendor.d/*nvidia*.json", "/etc/glvnd/egl_vendor.d/*nvidia*.json")),
@@ -54,46 +55,62 @@ def find_driver(result: Result) -> Iterator[Finding]:
         return
     for process in (result.main, *result.checks):
         yield from _shadowed(result, process)
-        yield from _permissions(result, process)
-        yield from _runtime_version(result, process)
+    yield from _cuda(result)
+    yield from _permissions(result)
     yield from _proves_nothing(result)
     yield from _vendor_files(result)
     yield from _links_for_systemd(result)
+
+
+def _cuda(result: Result) -> Iterator[Finding]:
+    """What CUDA would answer to a program that uses it (`nvsim.scenario.cuda`), where that is an error."""
+    answer = result.cuda
+    if answer is None or not uses_cuda(result.main):
+        return
+    code = answer.runtime_code if answer.code == 0 else answer.code
+    found = _ANSWERS.get(code or 0)
+    if found is None or (code == 35 and answer.libcuda is None):
+        return  # without libcuda the search tells the cause
+    name, text = ERRORS[code or 0]
+    item = next((o for o in loaded_by(result.main) if o.path == answer.libcuda), None)
+    copy = _copy_of(item) if item is not None else None
+    changes = _ways_around(result, item, copy) if item is not None and copy is not None else ()
+    who = answer.libcuda if code != 35 or answer.cudart is None else answer.cudart[0]
+    message = f"CUDA will answer {code} ({name}): {text}"
+    yield finding(found, base_name(who or "libcuda.so.1"), message, sentences(answer.because), changes)
+
+
+def uses_cuda(process: ProcessResult) -> bool:
+    """Whether the process loads, or tries to load, the driver or the runtime of CUDA."""
+    if any(base_name(o.path).startswith(("libcuda.so", "libcudart.so")) for o in loaded_by(process)):
+        return True
+    tried = (a.call.name for r in process.runs for s in r.steps for a in s.attempts)
+    return any(base_name(n).startswith("libcuda.so") for n in (*tried, *(d.call.name for d in process.dlopen)))
 
 
 @frozen(slots=True)
 class _Copy:
     """A driver library that a process loaded although it is not the injected one."""
 
-    item: LoadedObject
     file: str
     version: str | None
-    stub: bool
-    compat: bool
 
 
 def _shadowed(result: Result, process: ProcessResult) -> Iterator[Finding]:
-    """Another copy of a driver library than the host's is loaded."""
+    """Another copy of a driver library than the host's is loaded. What a libcuda of another version does is told by `_cuda`."""
+    kernel = result.scenario.host.driver.kernel_module
     for item in loaded_by(process):
         copy = _copy_of(item)
         if copy is None:
             continue
-        kernel = result.scenario.host.driver.kernel_module
         evidence = (
             f"{item.name} is {copy.file} ({item.origin}), found by {item.stage}",
             f"the host's kernel module is {kernel or 'not loaded'}",
         )
         changes = _ways_around(result, item, copy)
-        if copy.stub:
-            text = f"{item.path} is a stub for linking: every CUDA call answers 34 (CUDA driver is a stub library)"
-            yield finding("NVS606", base_name(item.path), text, evidence, changes)
-        elif copy.compat and copy.version is not None and copy.version != kernel:
-            yield from _compat(result, item, copy, evidence, changes)
-        elif copy.version is not None and kernel is not None and copy.version != kernel:
-            answer = "Driver/library version mismatch" if "nvidia-ml" in copy.file else "error 803"
-            text = (
-                f"{item.path} is of driver {copy.version}, the kernel module of {kernel}: the answer will be {answer}"
-            )
+        nvml = base_name(item.path).startswith("libnvidia-ml.so")
+        if nvml and copy.version is not None and kernel is not None and copy.version != kernel:
+            text = f"{item.path} is of driver {copy.version}, the kernel module of {kernel}: NVML will answer Driver/library version mismatch"
             yield finding("NVS604", base_name(item.path), text, evidence, changes)
         else:
             text = f"{item.path} comes from the image, not from the host's driver"
@@ -105,8 +122,7 @@ def _copy_of(item: LoadedObject) -> _Copy | None:
     if item.origin is None or item.origin.kind != "image" or not base_name(item.path).startswith(_DRIVER_LIBRARIES):
         return None
     match = _VERSIONED.search(file)
-    parts = file.split("/")
-    return _Copy(item, file, match[1] if match else None, "stubs" in parts, "compat" in parts)
+    return _Copy(file, match[1] if match else None)
 
 
 def _ways_around(result: Result, item: LoadedObject, copy: _Copy) -> tuple[Change, ...]:
@@ -118,56 +134,22 @@ def _ways_around(result: Result, item: LoadedObject, copy: _Copy) -> tuple[Chang
     return (RemoveFile(copy.file),)
 
 
-def _compat(
-    result: Result, item: LoadedObject, copy: _Copy, evidence: tuple[str, ...], changes: tuple[Change, ...]
-) -> Iterator[Finding]:
-    """CUDA forward compatibility: allowed for data-centre cards, and only from an older kernel module to a newer libcuda."""
-    gpus = result.scenario.host.gpus
-    kernel = result.scenario.host.driver.kernel_module or "0"
-    consumer = [g for g in gpus if g.brand.lower().startswith(_CONSUMER)]
-    older = _numbers(copy.version or "0") < _numbers(kernel)
-    if older:
-        text = f"{item.path} is a compat library of {copy.version}, older than the kernel module {kernel}: cuInit answers 803"
-        yield finding("NVS604", base_name(item.path), text, evidence, changes)
-    elif consumer:
-        text = f"{item.path} is a CUDA compat library, and {consumer[0].model} may not use forward compatibility: cuInit answers 804"
-        yield finding("NVS605", base_name(item.path), text, (*evidence, f"its brand is {consumer[0].brand}"), changes)
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(p) for p in version.split(".") if p.isdigit())
-
-
-def _permissions(result: Result, process: ProcessResult) -> Iterator[Finding]:
+def _permissions(result: Result) -> Iterator[Finding]:
     """Device nodes that the process's user may not open."""
     assert result.injected is not None
     user = result.process
-    if user.uid == 0 or process is not result.main:
+    if user.uid == 0:
         return
     for path in ("/dev/nvidiactl", "/dev/nvidia-uvm", *(f"/dev/nvidia{g.minor}" for g in result.scenario.host.gpus)):
         node = result.injected.rootfs.node(path)
         if not isinstance(node, Special):
             continue
-        bits = node.mode >> 6 if node.uid == user.uid else node.mode >> 3 if node.gid == user.gid else node.mode
+        shift = 6 if node.uid == user.uid else 3 if node.gid in (user.gid, *user.groups) else 0
+        bits = node.mode >> shift
         if bits & 0o6 != 0o6:
             text = f"user {user.uid} may not open {path} (mode {node.mode:04o}, owner {node.uid}:{node.gid})"
             advice = "NVreg_DeviceFileMode=0666 on the host, or give the process the node's group"
             yield finding("NVS603", path, text, (), (), advice)
-
-
-def _runtime_version(result: Result, process: ProcessResult) -> Iterator[Finding]:
-    """A CUDA runtime of a newer major release than the driver serves."""
-    told = result.scenario.host.driver.cuda
-    if told is None or not told.partition(".")[0].isdigit():
-        return
-    if any(_copy_of(o) is not None for o in loaded_by(process)):
-        return  # not the host's libcuda
-    for item in loaded_by(process):
-        match = _CUDART.match(base_name(item.file or item.path)) or _CUDART.match(base_name(item.path))
-        if match and int(match[1]) > int(told.partition(".")[0]):
-            text = f"{base_name(item.path)} needs a driver for CUDA {match[1]}; the host's serves CUDA {told}: error 35"
-            yield finding("NVS607", base_name(item.path), text, (f"it is {item.file} ({item.origin})",))
-            return
 
 
 def _proves_nothing(result: Result) -> Iterator[Finding]:

@@ -184,8 +184,7 @@ def find_startup(result: Result, process: ProcessResult) -> Iterator[Finding]:
     assert outcome is not None
     for run in process.runs:
         if run.failed is not None and run.failed.step.needs is not None:
-            code = "NVS608" if run.failed.step.needs == "uvm" else "NVS602"
-            yield finding(code, subject, f"{run.failed.step.what}: {run.failed.note}")
+            yield finding("NVS602", subject, f"{run.failed.step.what}: {run.failed.note}")
         elif run.failed is not None:
             errors = [a.error for a in run.failed.attempts if a.error]
             yield _refused(result, process, errors[-1] if errors else run.failed.step.what)

@@ -8,8 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from nvsim.diagnosis.find import find
+from nvsim.diagnosis.find_driver import uses_cuda
 from nvsim.diagnosis.model import Diagnosis, Finding, Fix, Proposal
 from nvsim.report.style import PLAIN, VERDICTS, Style, columns, short, wrapped
+from nvsim.scenario.cuda import ERRORS
 from nvsim.simulate import ProcessResult, Result
 
 _SHOWN_LINES = 12
@@ -20,6 +22,7 @@ def run_text(diagnosis: Diagnosis, style: Style = PLAIN, *, trace: bool = False)
     result = diagnosis.result
     lines = [_headline(result, style)]
     lines += columns(_process_row(result, p, style) for p in (result.main, *result.checks))
+    lines += _cuda(result, style)
     lines += _shown(result.main, style)
     causes = [f for f in diagnosis.findings if f.severity == "error" or f.code.startswith("NVS9")]
     notes = [f for f in diagnosis.findings if f not in causes]
@@ -79,6 +82,20 @@ def reason_of(result: Result, process: ProcessResult) -> str:
     refused = result.request.refused.stderr if result.request.refused is not None else None
     said = (failure or refused or "").strip()
     return f"does not start: {said.splitlines()[-1]}" if said and process is result.main else process.reason
+
+
+def _cuda(result: Result, style: Style) -> list[str]:
+    """What CUDA would say to a program that uses it."""
+    answer = result.cuda
+    if answer is None or not uses_cuda(result.main) or answer.libcuda is None:
+        return []
+    code = answer.runtime_code if answer.code == 0 else answer.code
+    if code is None:
+        return [f"  {style.mark('unknown')} CUDA: {answer.unknown}"] if answer.unknown else []
+    name, text = ERRORS[code]
+    return [
+        f"  {style.mark('fails' if code else 'ok')} CUDA: {f'error {code}, {text}' if code else 'cuInit succeeds'} ({name})"
+    ]
 
 
 def _shown(process: ProcessResult, style: Style) -> list[str]:
@@ -159,7 +176,7 @@ def fix_text(fix: Fix | None, style: Style = PLAIN) -> str:
     lines += columns(rows)
     notes = [(r, f) for r in fix.results for f in find(r) if f.severity == "warning"]
     if notes:
-        lines += ["", "What files do not decide:"]
+        lines += ["", "Beyond loading:"]
     for result, finding in notes:
         lines += wrapped(f"{result.scenario.host.name}: {finding.message} [{finding.code}]", "    ", "  - ")
     return "\n".join(lines) + "\n"

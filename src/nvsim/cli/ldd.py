@@ -1,0 +1,221 @@
+"""``nvsim ldd``: the loader alone, no NVIDIA, over any root file system."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from nvsim.cli.output import Output, output_options, with_progress
+from nvsim.cli.scenarios import check_tree, image_argument, open_sources
+from nvsim.errors import InputError
+
+if TYPE_CHECKING:
+    from nvsim.diagnosis.linkage import Linkage
+    from nvsim.diagnosis.wishes import Wish
+    from nvsim.image.model import Image
+    from nvsim.loader.outcome import Cpu, Outcome
+    from nvsim.report.ldd import Where
+    from nvsim.rootfs.tree import Tree
+
+
+@click.command(name="ldd")
+@click.option("--tree", "as_tree", is_flag=True, help="Needs below the object that needs them.")
+@click.option("--all", "everything", is_flag=True, help="Every program and library of the image, with a summary.")
+@click.option("--trace", is_flag=True, help="The search, step by step, as LD_DEBUG=libs prints it.")
+@click.option("--dlopen", "optional", is_flag=True, help="Also what the files may dlopen: metadata and strings.")
+@click.option("-e", "--env", multiple=True, metavar="NAME=VALUE", help="Set a variable, on top of the image's.")
+@click.option("--library-path", metavar="PATH", help="LD_LIBRARY_PATH.")
+@click.option("--cpu", metavar="LEVEL", help="x86-64 to x86-64-v4 (default), or native (this machine's).")
+@click.option("--image-config", metavar="FILE", help="The image's config (OCI or docker inspect).")
+@click.option("--no-cache", is_flag=True, help="Do not use the cache on disk.")
+@output_options()
+@image_argument()
+@click.argument("programs", nargs=-1, metavar="PROGRAM...")
+def command(output: Output, image: str, programs: tuple[str, ...], **options: Any) -> None:
+    """What PROGRAMs of IMAGE load, from where and by which rule; for what is missing, every place that was looked in.
+
+    PROGRAM is a path or a name of a program or library. Nothing is executed. Exit status 1 when something is missing.
+
+    \b
+    nvsim ldd / /usr/bin/git
+    nvsim ldd --tree example:nix-torch python3
+    nvsim ldd --all example:debian12
+    """
+    from nvsim.diagnosis.linkage import conf_lines, find_program, link
+    from nvsim.report.ldd import Where
+    from nvsim.rootfs.resolve import Resolver
+    from nvsim.scenario.options import parse_cpu
+    from nvsim.scenario.read import with_config
+
+    if bool(programs) == bool(options["everything"]):
+        raise click.UsageError("name programs, or --all for every one of the image")
+    sources = open_sources(options["no_cache"])
+    found = with_config(sources.image(image), options["image_config"])
+    env, env_from = _environment(found, options)
+    cpu = parse_cpu(options["cpu"]) if options["cpu"] else None
+    resolver = Resolver(found.tree)
+    where = Where(conf_lines(resolver), env_from)
+    if options["everything"]:
+        # the walk looks into every directory; the answer rests only on what the loaders look at, so only that must not change
+        walked = sources.image(image).tree if Path(image).is_dir() else found.tree
+        _every(output, found, walked, env, cpu, where)
+        return
+    paths = [find_program(found.tree, p, env.get("PATH") or _default_path()) for p in programs]
+    if options["trace"]:
+        _trace(output, found, paths, env, cpu)
+        return
+    linkages = [link(found.tree, p, env, cpu, resolver=resolver) for p in paths]
+    wishes = (
+        {p: _wishes(image, found, linkage) for p, linkage in zip(paths, linkages, strict=True)}
+        if options["optional"]
+        else {}
+    )
+    check_tree(found.tree)
+    _print(output, linkages, where, wishes, found, env, cpu, options["as_tree"])
+    click.get_current_context().exit(0 if all(x.ok for x in linkages) else 1)
+
+
+def _default_path() -> str:
+    from nvsim.scenario.engine import DEFAULT_PATH
+
+    return DEFAULT_PATH
+
+
+def _environment(image: Image, options: dict[str, Any]) -> tuple[dict[str, str], dict[str, str]]:
+    """The process environment, and for each variable a word on who set it."""
+    env: dict[str, str] = {}
+    origin: dict[str, str] = {}
+    given = [(i, " of the image's config") for i in image.config.env] + [(i, " of --env") for i in options["env"]]
+    if options["library_path"] is not None:
+        given.append((f"LD_LIBRARY_PATH={options['library_path']}", " of --library-path"))
+    for item, who in given:
+        name, eq, value = item.partition("=")
+        if not name:
+            raise InputError(f"{item!r} is no NAME=VALUE", source="--env")
+        if eq:
+            env[name], origin[name] = value, who
+        else:
+            env.pop(name, None)
+    return env, origin
+
+
+def _print(
+    output: Output,
+    linkages: list[Linkage],
+    where: Where,
+    wishes: dict[str, dict[str, tuple[Wish, ...]]],
+    image: Image,
+    env: Mapping[str, str],
+    cpu: Cpu | None,
+    as_tree: bool,
+) -> None:
+    from nvsim.report.ldd import linkage_json, linkage_text, wish_json, wishes_text
+
+    present = {p: _present(image, p, found, env, cpu) for p, found in wishes.items()}
+    if output.form == "json":
+        rows = []
+        for item in linkages:
+            row = linkage_json(item, where)
+            if wishes:
+                told = wishes.get(item.path, {})
+                row["may_dlopen"] = {
+                    f: [wish_json(w, present[item.path].get(w.name)) for w in ws] for f, ws in told.items()
+                }
+            rows.append(row)
+        output.json({"schema": "nvsim-ldd/1", "programs": rows})
+        return
+    parts = []
+    for item in linkages:
+        parts.append(linkage_text(item, where, output.style, tree=as_tree))
+        for file, found in wishes.get(item.path, {}).items():
+            parts.append(wishes_text(file, found, present[item.path], output.style))
+    output.text("".join(parts))
+
+
+def _every(output: Output, image: Image, walked: Tree, env: dict[str, str], cpu: Cpu | None, where: Where) -> None:
+    """Every binary of the image."""
+    from nvsim.diagnosis.linkage import binaries, link
+    from nvsim.report.ldd import linkage_json, summary_text
+    from nvsim.rootfs.resolve import Resolver
+
+    resolver = Resolver(image.tree)
+    files = list(binaries(walked))
+    found = [link(image.tree, p, env, cpu, resolver=resolver) for p, _ in with_progress(files, "files", len(files))]
+    check_tree(image.tree)
+    if output.form == "json":
+        output.json({"schema": "nvsim-ldd/1", "programs": [linkage_json(f, where) for f in found]})
+    else:
+        output.text(summary_text(found, image.name, where, output.style))
+    click.get_current_context().exit(0 if all(f.ok for f in found) else 1)
+
+
+def _trace(output: Output, image: Image, paths: list[str], env: dict[str, str], cpu: Cpu | None) -> None:
+    """The searches in the language of LD_DEBUG=libs; of a real start, which ends at the first library that is not found."""
+    from nvsim.loader.outcome import Machine, ProcessRequest
+    from nvsim.loader.process import run
+    from nvsim.loader.trace import debug_lines
+
+    machine = Machine(cpu) if cpu is not None else Machine()
+    outcomes: list[Outcome] = []
+    parts = []
+    for path in paths:
+        outcome = run(image.tree, ProcessRequest(path, (path,), tuple(env.items())), machine)
+        outcomes.append(outcome)
+        parts.append("".join(f"{line}\n" for line in debug_lines(outcome)) + outcome.stderr)
+    check_tree(image.tree)
+    if output.form == "json":
+        rows = [
+            {"path": p, "lines": list(debug_lines(o)), "stderr": o.stderr} for p, o in zip(paths, outcomes, strict=True)
+        ]
+        output.json({"schema": "nvsim-ldd-trace/1", "programs": rows})
+    else:
+        output.text("".join(parts))
+    click.get_current_context().exit(0 if all(o.started for o in outcomes) else 1)
+
+
+def _wishes(spec: str, image: Image, found: Linkage) -> dict[str, tuple[Wish, ...]]:
+    """What each loaded file may dlopen, by file: read from the bytes of a directory's files, or told by a tree."""
+    from nvsim.diagnosis.wishes import Wish, wishes
+    from nvsim.rootfs.node import File
+    from nvsim.rootfs.resolve import Resolved, Resolver
+
+    resolver = Resolver(image.tree)
+    out: dict[str, tuple[Wish, ...]] = {}
+    for path in dict.fromkeys([found.path, *(i.path for i in found.linked if i.path is not None)]):
+        at = resolver.resolve(path)
+        if not isinstance(at, Resolved) or not isinstance(at.node, File) or at.node.facts.elf is None:
+            continue
+        elf = at.node.facts.elf
+        told: tuple[Wish, ...] = tuple(Wish(n, "string") for n in elf.so_strings)
+        if Path(spec).is_dir():
+            try:
+                told = wishes((Path(spec) / at.path.lstrip("/")).read_bytes())
+            except OSError as e:
+                raise InputError(f"cannot be read: {e.strerror}", source=at.path) from None
+        needed = {*elf.needed, elf.soname}
+        told = tuple(w for w in told if w.name not in needed)
+        if told:
+            out[path] = told
+    return out
+
+
+def _present(
+    image: Image, program: str, found: dict[str, tuple[Wish, ...]], env: Mapping[str, str], cpu: Cpu | None
+) -> dict[str, str | None]:
+    """Where each wished name would be found, asked as a dlopen by the file that wishes it, once the program runs."""
+    from nvsim.loader.outcome import DlopenCall, Machine, ProcessRequest
+    from nvsim.loader.process import start
+
+    names = {w.name: file for file, wished in found.items() for w in wished}
+    machine = Machine(cpu) if cpu is not None else Machine()
+    out: dict[str, str | None] = {}
+    for name, file in sorted(names.items()):
+        # a process of its own for each name: what one dlopen loads must not answer the next
+        session = start(image.tree, ProcessRequest(program, (program,), tuple(env.items())), machine)
+        call = DlopenCall(name, 1, "main" if file == program else file)
+        result = session.dlopen(call) if session.outcome.started else None
+        out[name] = result.path if result is not None and result.ok else None
+    return out
