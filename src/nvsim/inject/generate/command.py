@@ -27,13 +27,17 @@ DEFAULT_CDI_HOOK = "/usr/bin/nvidia-cdi-hook"
 
 @frozen(slots=True)
 class CommandResult:
-    """What a run of the command gave: exit status, log, and the specs that it wrote, with their text and file ("" = stdout)."""
+    """What a run of the command gave: exit status, log, and the specs that it wrote, with their text and file ("" = stdout).
+
+    `usage`: it ended because of its own arguments, before it looked at the host.
+    """
 
     rc: int
     log: tuple[tuple[str, str], ...]
     specs: tuple[CdiSpec, ...] = ()
     texts: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
+    usage: bool = False
 
 
 _ENV = "NVIDIA_CTK_CDI_GENERATE_"
@@ -74,11 +78,13 @@ def run_generate(host: CdiHost, args: Sequence[str], config_root: str = "") -> C
     specs: list[CdiSpec] = []
     texts: list[str] = []
     files: list[str] = []
+    usage = True
     try:
         flags = parse_flags(_GENERATE_FLAGS, args, host.env)
         if not flags.is_set("driver-root"):
             flags = flags.with_value("driver-root", config_root)
         checked = _checked(host, log, flags.values, flags.is_set("format"))
+        usage = False
         try:
             generated = _generated(host, log, checked)
         except ToolFailure as e:
@@ -100,7 +106,7 @@ def run_generate(host: CdiHost, args: Sequence[str], config_root: str = "") -> C
             raise ToolFailure("\n".join(errors))
     except ToolFailure as e:
         log.error(e.text)
-        return CommandResult(1, tuple(log.lines), tuple(specs), tuple(texts), tuple(files))
+        return CommandResult(1, tuple(log.lines), tuple(specs), tuple(texts), tuple(files), usage)
     return CommandResult(0, tuple(log.lines), tuple(specs), tuple(texts), tuple(files))
 
 
