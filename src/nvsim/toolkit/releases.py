@@ -87,6 +87,7 @@ class Release:
     own_capabilities_type: bool = field(kw_only=True)
     mounts_with_mappings: bool = field(kw_only=True)
     strict_oci_spec: bool = field(kw_only=True)
+    mode_binaries: bool = field(kw_only=True)
     runtime_steps: tuple[tuple[str, tuple[str, ...]], ...] = field(kw_only=True)
     runtime_steps_made: Literal["at-start", "at-create"] = field(kw_only=True)
     runtime_spec_read: Literal["by-mode", "by-step", "first"] = field(kw_only=True)

@@ -422,6 +422,12 @@ BEHAVIOURS = (
     ),
     # ---- nvidia-container-runtime ------------------------------------------------------------------------------------
     _behaviour(
+        "mode_binaries",
+        "the binaries nvidia-container-runtime.cdi and .legacy",
+        ("", False, "do not exist"),
+        ("1.13.0", True, "are the runtime with that mode"),
+    ),
+    _behaviour(
         "runtime_steps",
         "what the runtime does to the OCI spec, in order, by mode (the last entry: every other mode)",
         ("", (("", ("mode",)),), "what the mode says"),
