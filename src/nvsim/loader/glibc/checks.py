@@ -19,7 +19,7 @@ def version_problems(process: Process, obj: Object) -> Iterator[VersionProblem]:
     """
     label = process.label(obj)
     for need in obj.elf.verneed:
-        provider = next((o for o in process.map if need.file in o.names or need.file == o.path), None)
+        provider = process.named(need.file)
         if provider is None:
             place = f"dl-version.c: {process.rules.needed_assert}: _dl_check_map_versions"
             raise InconsistencyError(place, "needed != NULL")

@@ -21,7 +21,7 @@ def dlopen(process: Process, call: DlopenCall) -> DlopenResult:
     try:
         result = _dlopen(process, call)
     except LoadError as e:
-        process.map = [o for o in process.map if any(o is b for b in before)]
+        process.unmap([o for o in process.map if not any(o is b for b in before)])
         result = DlopenResult(call, False, e.dlerror())
     return evolve(result, searches=tuple(process.searches[mark:]))
 

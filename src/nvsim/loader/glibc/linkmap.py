@@ -38,7 +38,7 @@ def map_object(
     known = process.loaded(name)
     if known is not None:
         note = "asked for by this name before" if name in known.names else "this is its DT_SONAME"
-        known.names.add(name)
+        process.call(known, name)
         process.searches.append(Search(name, asked_by, (), "already", known.path, note=note, because=because))
         return known
     hunt = Hunt(name, open_exec=because == PROGRAM)
@@ -84,7 +84,7 @@ def _record(
 def _fake(process: Process, name: str, loader: Object | None) -> Object:
     """In a listing, what stands for a missing library."""
     obj = Object(name, ElfFacts(), loader=loader, name=name, names={name}, faked=True)
-    process.map.append(obj)
+    process.enter(obj)
     return obj
 
 
@@ -94,11 +94,11 @@ def _accept(
     """``_dl_map_object_from_fd``: (whether it is new, the object); None: `noload`, and it is not loaded yet."""
     node, where, path = found
     name = hunt.name
-    for obj in process.map[1:]:
-        # the kernel mapped the main program, and so ld.so itself: their inodes are not known to the loader
-        if obj.node is not None and obj is not process.loader and obj.node.inode == node.inode:
-            obj.names.add(name)
-            return False, obj
+    known = process.inodes.get(node.inode)
+    # the kernel mapped the main program, and so ld.so itself: their inodes are not known to the loader
+    if known is not None and known.mapped and known is not process.loader and known is not process.map[0]:
+        process.call(known, name)
+        return False, known
     if noload:
         return None
     whole = node.facts.elf
@@ -121,7 +121,7 @@ def _accept(
         process.stack_executable = True
     full = path if path.startswith("/") else f"{process.image.cwd.rstrip('/')}/{path}"
     obj = Object(path, elf, node, where, loader, origin=full.rpartition("/")[0] or "/", names={path, name})
-    process.map.append(obj)
+    process.enter(obj)
     return True, obj
 
 
@@ -147,11 +147,14 @@ def dependencies(process: Process, root: Object, preloads: list[Object], *, dlop
 
 def _load_all(process: Process, root: Object, queue: list[Object], dlopened: bool) -> None:
     """Go through `queue`, which grows at its end, and before objects that name filtees."""
+    queued = {id(o) for o in queue}
     done: set[int] = set()
-    while True:
-        obj = next((o for o in queue if id(o) not in done), None)
-        if obj is None:
-            return
+    at = 0
+    while at < len(queue):
+        obj = queue[at]
+        if id(obj) in done:
+            at += 1
+            continue
         done.add(id(obj))
         direct: list[Object] = []
         for wanted in obj.elf.needed:
@@ -161,19 +164,22 @@ def _load_all(process: Process, root: Object, queue: list[Object], dlopened: boo
             found = map_object(process, name, obj, NEEDED, dlopened=dlopened)
             assert found is not None
             direct.append(found)
-            if not any(o is found for o in queue):
+            if id(found) not in queued:
+                queued.add(id(found))
                 queue.append(found)
         for wanted, because in [(n, FILTER) for n in obj.elf.filter] + [(n, AUXILIARY) for n in obj.elf.auxiliary]:
             filtee = _filtee(process, obj, wanted, because, queue, dlopened)
             if filtee is not None:
                 direct.append(filtee)
+                queued.add(id(filtee))
+                at = 0  # it may stand before this object now
         if obj.dependencies is None and obj is not root:
             obj.dependencies = direct
 
 
 def _name(process: Process, obj: Object, wanted: str, *, fatal: bool) -> str | None:
     """A DT_NEEDED, DT_FILTER or (`fatal`) DT_AUXILIARY with its tokens replaced; None: skip it (``expand_dst``)."""
-    if not has_token(wanted, loose=not process.rules.loose_tokens):
+    if "$" not in wanted or not has_token(wanted, loose=not process.rules.loose_tokens):
         return wanted
     if process.secure:
         raise LoadError(wanted, "DST not allowed in SUID/SGID programs")
@@ -207,6 +213,7 @@ def _filtee(
         del queue[there]
     queue.insert(here, found)
     process.map.remove(found)
-    if obj is not process.main:  # before the head of the map no walk through it comes
+    found.mapped = obj is not process.main  # before the head of the map no walk through it comes
+    if found.mapped:
         process.map.insert(process.map.index(obj), found)
     return found

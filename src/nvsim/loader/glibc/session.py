@@ -59,7 +59,7 @@ def start(
     process = _process(tree, program, facts, env, wishes, machine)
     main = Object("", program.elf, program.file, program.path, names={""})
     main.origin = (program.path.rpartition("/")[0] or "/") if request.proc else wishes.origin_path
-    process.map.append(main)
+    process.enter(main)
     if program.interp is not None:
         _add_loader(process, program.interp, program.interp, program.interp_file, program.interp_path)
     outcome = _outcome(program, facts)
@@ -103,7 +103,8 @@ def start_directly(
         return GlibcSession(process, evolve(outcome, exit_code=127, stderr=f"{soname}: loader cannot load itself\n"))
     loader = program.argv[0] if program.argv else ""
     process.image = evolve(process.image, path=main.file, file=main.node, elf=main.elf)
-    main.names |= {"", main.path}
+    for name in ("", main.path):
+        process.call(main, name)
     main.path, main.name = "", None
     process.argv0 = argv[0] if wishes.argv0 is None else wishes.argv0
     _add_loader(process, loader, main.elf.interp or loader, program.file, program.path)
@@ -213,5 +214,5 @@ def _add_loader(process: Process, path: str, name: str, node: File | None, file:
     loader = Object(path, elf, node, file, origin=path.rpartition("/")[0] or "/")
     loader.names = {path, name} | ({elf.soname} if elf.soname else set())
     loader.name, loader.stage = name, "interpreter"
-    process.map.append(loader)
+    process.enter(loader)
     process.loader = loader
