@@ -6,8 +6,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from nvsim.errors import InputError
+from nvsim.queries.toolkit_machine import mode_log, runtime_run
 from nvsim.toolkit.cdi_name import NamePanic, parse_name
 from nvsim.toolkit.config import ConfigError, config_json, default_config, load_config
+from nvsim.toolkit.go_strings import log_line
 from nvsim.toolkit.releases import NEWEST, Release, release_of
 from nvsim.toolkit.requirements import RequirementError, parse_requirements, unmet
 from nvsim.toolkit.runtime_args import BundleError, bundle_of, is_create, spec_path
@@ -103,6 +105,23 @@ def _runtime_args(query: Query) -> dict[str, Any]:
     return {**out, "bundle": bundle, "spec_path": spec_path(bundle)}
 
 
+def _runtime(query: Query) -> dict[str, Any]:
+    """A run of nvidia-container-runtime on the minimal host of the query."""
+    run = runtime_run(dict(query), _release(query))
+    if isinstance(run, str):
+        return {"error": run}
+    out: dict[str, Any] = {"exit": run.exit, "stderr": run.stderr or None, "stdout": run.stdout or None}
+    if run.argv is not None:
+        out["argv"] = list(run.argv)
+    shown = mode_log(run.log)
+    if shown is not None:
+        out["mode_log"] = shown
+    warnings = [log_line(level, text) for level, text in run.log if level == "warning"]
+    if warnings:
+        out["warnings"] = warnings
+    return {**out, "spec_untouched": True} if run.spec is None else {**out, "spec": run.spec}
+
+
 def _argv(query: Query) -> list[str]:
     argv = query.get("argv")
     if not isinstance(argv, list) or not all(isinstance(a, str) for a in argv):
@@ -127,4 +146,5 @@ _KINDS: Mapping[str, Callable[[Query], dict[str, Any]]] = {
     "cdi-name": _cdi_name,
     "requirements": _requirements,
     "runtime-args": _runtime_args,
+    "runtime": _runtime,
 }

@@ -1,0 +1,194 @@
+"""``nvidia-container-runtime`` as a pure function: how it ends, what it executes, and the config.json that it leaves behind.
+
+What it decides is in `nvsim.toolkit.runtime`; here the steps of the mode become edits of the spec (toolkit: ``internal/modifier``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from attrs import define, field, frozen
+
+from nvsim.inject.generate.host import CdiHost
+from nvsim.inject.log import ToolFailure, ToolLog
+from nvsim.inject.runtime_steps import Editing, prepared_steps
+from nvsim.toolkit.annotations import annotation_devices
+from nvsim.toolkit.cdi_name import NamePanic
+from nvsim.toolkit.cdi_request import DEVICES_FAILED, steps_of
+from nvsim.toolkit.config_schema import ToolkitConfig
+from nvsim.toolkit.go_strings import log_line
+from nvsim.toolkit.hook_input import HostFiles
+from nvsim.toolkit.image import BadEnvironment, ImageView
+from nvsim.toolkit.mode import NvmlCrash, Platform, resolve_mode
+from nvsim.toolkit.oci_spec import Spec, encode_spec
+from nvsim.toolkit.releases import Release
+from nvsim.toolkit.runtime import (
+    CONSTRUCT,
+    MODIFY,
+    RuntimeFailure,
+    RuntimeProcess,
+    bundle_spec_path,
+    check_mode,
+    low_level_runtime,
+    read_runtime_config,
+    read_spec,
+    resolve_runtime_mode,
+    spec_view,
+)
+from nvsim.toolkit.runtime_args import is_create, log_args
+
+TRACE = "[goroutine trace removed]"
+_LEVELS = ("panic", "fatal", "error", "warning", "info", "debug", "trace")
+
+
+@frozen(slots=True)
+class RuntimeRun:
+    """How a run of the runtime ends.
+
+    `argv`: of the low-level runtime that replaces it, None when it ends by itself. `spec`: what config.json holds afterwards, None when it was
+    not written. `log`: its log (level, text) as far as it shows what was decided; `mode`: the mode in force, "" when it did not come to that.
+    """
+
+    exit: int
+    stderr: str = ""
+    stdout: str = ""
+    argv: tuple[str, ...] | None = None
+    spec: Spec | None = None
+    log: tuple[tuple[str, str], ...] = ()
+    mode: str = ""
+
+
+@define(slots=True)
+class _Run:
+    """One run while it goes on."""
+
+    process: RuntimeProcess
+    host: CdiHost
+    files: HostFiles
+    platform: Platform
+    release: Release
+    log: ToolLog = field(factory=ToolLog)
+    mode: str = ""
+
+
+def run_runtime(
+    process: RuntimeProcess,
+    *,
+    host: CdiHost,
+    files: HostFiles,
+    platform: Platform,
+    release: Release,
+    version: str = "unknown",
+) -> RuntimeRun:
+    """What the runtime does.
+
+    `files`: the host's files, among them config.toml and the bundle; `host`: the same host as the CDI generator sees it; `version`: the text
+    for ``--version``. Go's stack traces are replaced by a mark.
+    """
+    run = _Run(process, host, files, platform, release)
+    asked = log_args(process.argv).version
+    stdout = f"NVIDIA Container Runtime version {version}\n" if asked else ""
+    try:
+        path, spec = _run(run)
+    except RuntimeFailure as e:
+        text = f"panic: {e.text}\n\n{TRACE}" if e.panic else f"{log_line('error', e.text)}\n"
+        return RuntimeRun(2 if e.panic else 1, text, stdout, log=tuple(run.log.lines), mode=run.mode)
+    except NamePanic as e:
+        return RuntimeRun(2, f"panic: {e}\n\n{TRACE}", stdout, log=tuple(run.log.lines), mode=run.mode)
+    except NvmlCrash as e:
+        return RuntimeRun(2, f"{e}\n{TRACE}", stdout, log=tuple(run.log.lines), mode=run.mode)
+    argv = (path, *process.argv[1:])
+    return RuntimeRun(0, "", stdout + ("\n" if asked else ""), argv, spec, tuple(run.log.lines), run.mode)
+
+
+def logged(log: Iterable[tuple[str, str]], level: str) -> tuple[tuple[str, str], ...]:
+    """The lines that a log of a level holds; an unknown level counts as info."""
+    name = {"warn": "warning"}.get(level.lower(), level.lower())
+    limit = _LEVELS.index(name) if name in _LEVELS else _LEVELS.index("info")
+    return tuple(line for line in log if _LEVELS.index(line[0]) <= limit)
+
+
+def _run(run: _Run) -> tuple[str, Spec | None]:
+    """The low-level runtime, and the spec to write (None = it stays as it is). Raises what ends the run."""
+    config = read_runtime_config(run.process, run.files, run.release)
+    low_level = low_level_runtime(config, run.process, run.files)
+    if not is_create(run.process.argv):
+        return low_level, None
+    spec_file = bundle_spec_path(run.process)
+
+    def load() -> Spec:
+        return read_spec(spec_file, run.process, run.files, config, run.release)
+
+    spec, editing = _editing(run, config, load)
+    release = run.release
+    try:
+        steps = prepared_steps(editing, steps_of(editing.mode, release))
+    except ToolFailure as e:
+        at_start = release.runtime_steps_made == "at-start"
+        raise RuntimeFailure(f"{CONSTRUCT if at_start else f'{MODIFY}error modifying OCI spec: '}{e.text}") from None
+    if steps is None:
+        return low_level, None
+    try:
+        for step in steps:
+            spec = step(spec)
+    except ToolFailure as e:
+        raise RuntimeFailure(f"{MODIFY}error modifying OCI spec: {e.text}") from None
+    return low_level, encode_spec(spec, release.version)
+
+
+def _editing(run: _Run, config: ToolkitConfig, load: Callable[[], Spec]) -> tuple[Spec, Editing]:
+    """The spec, and what its edits need to know; in the order in which the release looks. Raises `RuntimeFailure`."""
+    release = run.release
+    if release.runtime_spec_read == "first":
+        spec = _loaded(load, f"{CONSTRUCT}failed to load OCI spec: ")
+        try:
+            found = resolve_runtime_mode(spec, config, run.platform, release)
+        except BadEnvironment as e:
+            raise RuntimeFailure(f"{CONSTRUCT}{e}") from None
+        mode, view = found.mode, found.view
+        _tell(run, found.log)
+        run.mode = mode.name
+        check_mode(mode.name, release)
+    else:
+        mode = resolve_mode(config.runtime.mode, ImageView(), run.platform, release, "runtime")
+        _tell(run, mode.log)
+        run.mode = mode.name
+        check_mode(mode.name, release)
+        step = f"{CONSTRUCT}{DEVICES_FAILED if mode.name == 'cdi' else ''}"
+        if release.runtime_spec_read == "by-mode" and mode.name == "legacy":
+            return _loaded(load, f"{MODIFY}error loading OCI specification for modification: "), _edits(
+                run, config, ImageView()
+            )
+        spec = _loaded(load, f"{step}failed to load OCI spec: ")
+        view = _old_view(spec, config, release, mode.name, step)
+    return spec, _edits(run, config, view)
+
+
+def _edits(run: _Run, config: ToolkitConfig, view: ImageView) -> Editing:
+    return Editing(run.process, run.host, run.files, config, run.release, run.log, view, run.mode)
+
+
+def _old_view(spec: Spec, config: ToolkitConfig, release: Release, mode: str, step: str) -> ImageView:
+    """The view up to 1.13, where an environment that is no map matters only once it is looked at. Raises `RuntimeFailure`."""
+    prefixes = config.runtime.modes.cdi.annotation_prefixes
+    try:
+        return spec_view(spec, config, release, prefixes)
+    except BadEnvironment as e:
+        process = {k: v for k, v in (spec.get("process") or {}).items() if k != "env"}
+        view = spec_view({**spec, "process": process}, config, release, prefixes)
+        first = mode == "cdi" and release.annotations == "strict"
+        if first and (annotation_devices(view.annotations, prefixes)):
+            return view
+        raise RuntimeFailure(f"{step}{e}") from None
+
+
+def _loaded(load: Callable[[], Spec], step: str) -> Spec:
+    try:
+        return load()
+    except RuntimeFailure as e:
+        raise RuntimeFailure(f"{step}{e.text}") from None
+
+
+def _tell(run: _Run, lines: Iterable[tuple[str, str]]) -> None:
+    for level, text in lines:
+        run.log.add(level, text)
