@@ -53,6 +53,7 @@ class CdiSettings:
     csv_compat_root: str = ""
     every_csv: bool = False
     specs: tuple[tuple[str, str], ...] = ()
+    empty_ldcache_hook: bool = False
 
 
 @frozen(slots=True)
@@ -125,6 +126,7 @@ def generated_specs(host: CdiHost, settings: CdiSettings, requests: Sequence[Gen
             csv_files=csv,
             csv_compat_root=settings.csv_compat_root,
             no_gids=settings.no_gids,
+            empty_ldcache_hook=settings.empty_ldcache_hook,
         )
         try:
             generator = new_generator(host, log, options)

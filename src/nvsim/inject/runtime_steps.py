@@ -99,6 +99,7 @@ class Editing:
             no_gids=bool(self.config.features.no_additional_gids_for_device_nodes),
             csv_dir=csv.mount_spec_path,
             csv_compat_root=csv.compat_container_root,
+            empty_ldcache_hook=self.release.empty_ldcache_hook,
             every_csv=self.view.env.get("NVIDIA_REQUIRE_JETPACK") == "csv-mounts=all",
         )
         return Injection(tuple(generated_specs(self.host, settings, requests, self.log)))

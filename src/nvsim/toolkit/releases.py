@@ -95,6 +95,7 @@ class Release:
     prestart_hook_path: Literal["path-or-default", "search", "config"] = field(kw_only=True)
     prestart_hook_known_by: Literal["text", "name"] = field(kw_only=True)
     cuda_compat_hook: Literal["none", "always", "by-mode", "alone"] = field(kw_only=True)
+    empty_ldcache_hook: bool = field(kw_only=True)
     compat_hook_needs_driver: bool = field(kw_only=True)
     nvml_calls_need_old_linker: bool = field(kw_only=True)
 

@@ -495,6 +495,12 @@ BEHAVIOURS = (
         ("1.20.0", "alone", "in legacy mode with cuda-compat-mode = hook, alone"),
     ),
     _behaviour(
+        "empty_ldcache_hook",
+        "the update-ldcache hook of a generated CDI spec without libraries",
+        ("", True, "is there"),
+        ("1.20.0", False, "is left out"),
+    ),
+    _behaviour(
         "compat_hook_needs_driver",
         "the enable-cuda-compat hook on a host whose driver version is unknown",
         ("", False, "gets no --host-driver-version"),

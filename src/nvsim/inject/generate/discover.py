@@ -135,12 +135,16 @@ def char_devices(driver: Driver, wanted: Sequence[str], what: str = "device node
 
 @frozen(slots=True)
 class HookCreator:
-    """Makes hooks of one hook program. `disabled` names hooks that are left out; `enabled` ones are made in any case."""
+    """Makes hooks of one hook program.
+
+    `disabled` names hooks that are left out; `enabled` ones are made in any case; `empty_ldcache`: update-ldcache is made without folders too.
+    """
 
     path: str = DEFAULT_HOOK_PATH
     ldconfig_path: str = ""
     disabled: tuple[str, ...] = ()
     enabled: tuple[str, ...] = ()
+    empty_ldcache: bool = False
 
     def create(self, name: str, *args: str, because: Reasons = ()) -> tuple[CdiHook, ...]:
         """The hook `name`, or nothing when it is disabled (or has nothing to do)."""

@@ -43,6 +43,7 @@ class GenerateOptions:
     csv_ignore: tuple[str, ...] = ()
     csv_compat_root: str = ""
     no_gids: bool = False
+    empty_ldcache_hook: bool = False
 
 
 @define(slots=True)
@@ -130,7 +131,9 @@ def new_generator(host: CdiHost, log: ToolLog, options: GenerateOptions) -> Gene
         mode,
         nvml_library,
         driver,
-        HookCreator(options.hook_path, options.ldconfig_path, disabled, options.enabled_hooks),
+        HookCreator(
+            options.hook_path, options.ldconfig_path, disabled, options.enabled_hooks, options.empty_ldcache_hook
+        ),
         options.csv_files or default_files(),
         options.csv_compat_root or _ORIN_COMPAT_ROOT,
     )

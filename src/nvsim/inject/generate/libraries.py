@@ -172,13 +172,16 @@ def _is_link(resolver: Resolver, path: str) -> bool:
 
 
 def ldcache_hook(creator: HookCreator, libraries: Discoverer) -> Discoverer:
-    """A hook that adds the directories of mounted libraries to the container's library cache; none without such directories."""
+    """A hook that adds the directories of mounted libraries to the container's library cache; none without such directories.
+
+    Before toolkit 1.20 (`HookCreator.empty_ldcache`) the hook is there in any case.
+    """
 
     def hooks() -> tuple[CdiHook, ...]:
         found = [m.path for m in libraries.mounts() if is_library_name(posixpath.basename(m.path))]
         folders = tuple(dict.fromkeys(posixpath.dirname(p) for p in found))
         because = (Because("host driver libraries", f"libraries are mounted in {', '.join(folders)}"),)
-        return creator.create("update-ldcache", *folders, because=because) if folders else ()
+        return creator.create("update-ldcache", *folders, because=because) if folders or creator.empty_ldcache else ()
 
     return Discoverer(hooks=hooks)
 
