@@ -94,7 +94,7 @@ def _with_log(plan: InjectionPlan, log: ToolLog) -> InjectionPlan:
         for opening in ("Could not locate ", "Missing "):
             if level == "warning" and message.startswith(opening):
                 what = message.removeprefix(opening).partition(":")[0]
-                skipped.append(Skipped(what, (Because("host files", f"{what} was not found on the host"),)))
+                skipped.append(Skipped(what, (Because(f"host file {what}", "it was not found on the host"),)))
     warnings = tuple(message for level, message in log.lines if level == "warning")
     return evolve(plan, skipped=tuple(skipped), warnings=warnings)
 

@@ -53,7 +53,7 @@ def _links(driver: Driver, creator: HookCreator, targets: tuple[str, ...]) -> Di
                 text = lookup.read_link(driver.host.resolver, hop)
                 if text != hop:
                     links[f"{text}::{hop}"] = None
-        because = (Because("sym entries of CSV files", "these links exist on the host"),)
+        because = (Because("host CSV files", "these links exist on the host"),)
         return creator.create("create-symlinks", *links, because=because)
 
     return Discoverer(hooks=hooks)

@@ -152,5 +152,5 @@ def _compat_hook(generator: Generator) -> Discoverer | None:
     args = [f"--host-cuda-version={cuda}"]
     if any("Orin (nvgpu)" in gpu.name for gpu in nvml.visited()):
         args.append(f"--cuda-compat-container-root={generator.csv_compat_root}")
-    because = (Because(f"CUDA version {cuda}", f"the driver of the host supports CUDA {cuda}"),)
+    because = (Because("host driver.cuda", f"the driver of the host supports CUDA {cuda}"),)
     return hook(generator.hooks, "enable-cuda-compat", *args, because=because)

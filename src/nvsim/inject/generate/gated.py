@@ -73,5 +73,5 @@ def imex_device(driver: Driver, channel: str) -> CdiDevice:
     if isinstance(found, PathError):
         error = f"stat {host_path}: {ERRNO_TEXT.get(found.errno, found.errno)}"
         raise ToolFailure(f"IMEX channel {channel} not found at {host_path}: {error}")
-    because = (Because(f"IMEX channel {channel}", f"channel {channel} was asked for"),)
+    because = (Because(f"host {host_path}", f"channel {channel} was asked for"),)
     return CdiDevice(channel, Edits(nodes=(CdiNode(path, host_path, because=because),)))

@@ -71,7 +71,7 @@ def library_discoverer(driver: Driver, creator: HookCreator, version: str, featu
         parts.append(mounts(driver.log, located, driver.root, EXPLICIT_LIBRARIES, "explicitly enabled library"))
     libraries = merge(*parts)
     dirs = ":".join(driver.library_dirs())
-    told = (Because(f"driver version {version}", f"the driver of the host has version {version}"),)
+    told = (Because("host driver.version", f"the driver of the host has version {version}"),)
     return merge(
         with_library_links(driver.host, driver.log, creator, libraries),
         hook(creator, "enable-cuda-compat", *_version_argument(version), because=told),
