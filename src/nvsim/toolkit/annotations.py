@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 
 from nvsim.toolkit.cdi_name import is_qualified
 from nvsim.toolkit.go_text import go_quote
+from nvsim.toolkit.releases import Release
 
 CDI_PREFIX = "cdi.k8s.io/"
 
@@ -25,7 +26,7 @@ def annotation_devices(annotations: Mapping[str, str], prefixes: Sequence[str]) 
 
 
 def checked_annotation_devices(
-    annotations: Mapping[str, str], prefixes: Sequence[str]
+    annotations: Mapping[str, str], prefixes: Sequence[str], release: Release
 ) -> tuple[tuple[str, ...], str | None]:
     """The requested devices without duplicates, and the error text at the first bad name.
 
@@ -34,7 +35,9 @@ def checked_annotation_devices(
     devices: dict[str, None] = {}
     for key in annotation_keys(annotations, prefixes):
         for name in annotations[key].split(","):
-            if not is_qualified(name):
+            if not is_qualified(name, digits=release.cdi_digit_names):
+                if release.annotations == "cdi-library":
+                    return (), f"invalid CDI device name {go_quote(name)}"
                 return (), f"invalid device name {go_quote(name)} in annotation {go_quote(key)}"
             devices[name] = None
     return tuple(devices), None

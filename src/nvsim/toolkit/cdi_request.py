@@ -136,7 +136,7 @@ def _cdi(view: ImageView, mode: str, modifiers: tuple[str, ...], default_kind: s
 def _cdi_devices_before_1_18(view: ImageView, release: Release) -> tuple[Requested, str | None]:
     """The devices of CDI mode when it looked them up itself: annotations, mounts, environment; and the error text."""
     prefixes = (CDI_PREFIX,) if release.annotations == "cdi-library" else view.annotation_prefixes
-    annotated, error = checked_annotation_devices(view.annotations, prefixes)
+    annotated, error = checked_annotation_devices(view.annotations, prefixes, release)
     why = Because(f"annotation {prefixes[0] if prefixes else CDI_PREFIX}", "annotations ask for devices")
     if error is not None:
         return Requested(None, why), f"{DEVICES_FAILED}failed to parse container annotations: {error}"
