@@ -12,7 +12,7 @@ from nvsim.loader.glibc import verify
 from nvsim.loader.glibc.lists import expand_for
 from nvsim.loader.glibc.order import relocation_order
 from nvsim.loader.glibc.paths import has_token
-from nvsim.loader.glibc.state import CutError, InconsistencyError, LoadError, Object, Process
+from nvsim.loader.glibc.state import CutError, EndlessError, InconsistencyError, LoadError, Object, Process
 from nvsim.loader.glibc.walk import Found, Hunt, find, open_by_path
 from nvsim.loader.outcome import Search
 
@@ -168,7 +168,7 @@ def _load_all(process: Process, root: Object, queue: list[Object], dlopened: boo
                 queued.add(id(found))
                 queue.append(found)
         for wanted, because in [(n, FILTER) for n in obj.elf.filter] + [(n, AUXILIARY) for n in obj.elf.auxiliary]:
-            filtee = _filtee(process, obj, wanted, because, queue, dlopened)
+            filtee = _filtee(process, obj, wanted, because, queue, done, dlopened)
             if filtee is not None:
                 direct.append(filtee)
                 queued.add(id(filtee))
@@ -192,9 +192,12 @@ def _name(process: Process, obj: Object, wanted: str, *, fatal: bool) -> str | N
 
 
 def _filtee(
-    process: Process, obj: Object, wanted: str, because: str, queue: list[Object], dlopened: bool
+    process: Process, obj: Object, wanted: str, because: str, queue: list[Object], done: set[int], dlopened: bool
 ) -> Object | None:
-    """DT_AUXILIARY and DT_FILTER: the object goes directly before the one that names it. None: it is not available."""
+    """DT_AUXILIARY and DT_FILTER: the object goes directly before the one that names it. None: it is not available.
+
+    Raises `EndlessError` when it was gone through already and still stands behind: it would be gone through again, and again.
+    """
     name = _name(process, obj, wanted, fatal=because == AUXILIARY)
     if name is None:
         return None
@@ -210,6 +213,8 @@ def _filtee(
     if there is not None and there <= here:
         return found
     if there is not None:
+        if id(found) in done:
+            raise EndlessError(process.label(obj), process.label(found))
         del queue[there]
     queue.insert(here, found)
     process.map.remove(found)

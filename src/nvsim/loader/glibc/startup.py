@@ -12,7 +12,7 @@ from nvsim.loader.glibc.linkmap import PRELOAD, dependencies, map_object
 from nvsim.loader.glibc.listing import listing
 from nvsim.loader.glibc.lists import init_lists
 from nvsim.loader.glibc.options import Options
-from nvsim.loader.glibc.state import CutError, InconsistencyError, LoadError, Object, Process
+from nvsim.loader.glibc.state import CutError, EndlessError, InconsistencyError, LoadError, Object, Process
 from nvsim.loader.outcome import Outcome
 from nvsim.rootfs.node import File
 from nvsim.rootfs.resolve import PathError
@@ -21,7 +21,7 @@ from nvsim.rootfs.resolve import PathError
 def run_startup(process: Process, wishes: Options, outcome: Outcome) -> Outcome:
     """`outcome` with what start-up adds: the program runs, or the text and status with which the process ended."""
     said: list[str] = []
-    unknown = None
+    unknown, end = None, "unknown"
     stdout = ""
     try:
         code = _startup(process, wishes, said)
@@ -35,11 +35,13 @@ def run_startup(process: Process, wishes: Options, outcome: Outcome) -> Outcome:
         code = 127
     except CutError as e:
         code, unknown = None, e.text
+    except EndlessError as e:
+        code, unknown, end = None, e.text, "signal"
     started = code is None and unknown is None
     traced = wishes.mode != options.NORMAL
     return evolve(
         outcome,
-        outcome="unknown" if unknown is not None else "exit",
+        outcome=end if unknown is not None else "exit",
         unknown=unknown,
         started=started,
         exit_code=code,

@@ -48,6 +48,14 @@ class CutError(Exception):
         self.text = f"{path} is cut off after {size} bytes: touching what is missing ends the process with SIGBUS"
 
 
+class EndlessError(Exception):
+    """Objects that are filtees of each other: the loader moves one before the other until its stack is used up."""
+
+    def __init__(self, obj: str, filtee: str):
+        super().__init__(obj)
+        self.text = f"SIGSEGV: {obj} and {filtee} are filtees of each other, and the loader moves them without end"
+
+
 class LoadError(Exception):
     """A load failed: the object part, the text, and the errno of a message. `missing`: no file was found (none was refused)."""
 
