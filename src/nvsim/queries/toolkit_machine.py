@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from nvsim.elf.facts import ElfFacts
@@ -14,8 +15,11 @@ from nvsim.queries.toolkit_host import GPU_NAMES, PROGRAMS, as_text, environ_of,
 from nvsim.rootfs.node import Directory, File, FileFacts, Node, Special
 from nvsim.rootfs.resolve import Resolver
 from nvsim.rootfs.tree import MemoryTree
-from nvsim.toolkit.releases import NEWEST, Release
-from nvsim.toolkit.runtime import RuntimeProcess
+from nvsim.toolkit.hook import HookRun, run_hook
+from nvsim.toolkit.hook_input import HostFiles
+from nvsim.toolkit.oci_spec import Spec, decode_spec
+from nvsim.toolkit.releases import Release
+from nvsim.toolkit.runtime import HOOK_NAMES, RuntimeProcess
 
 Query = dict[str, Any]
 
@@ -42,8 +46,34 @@ def runtime_run(query: Query, release: Release) -> RuntimeRun | str:
         files=files,
         platform=platform_of(query, files),
         release=release,
-        version=str(query.get("toolkit", NEWEST)),
     )
+
+
+def hooks_after(query: Query, run: RuntimeRun, release: Release) -> tuple[Spec, list[HookRun]]:
+    """The container's spec after a run that ended well, and the runs of NVIDIA's prestart hooks in it, each by its own arguments."""
+    files = host_files(query)
+    bundle = str(query.get("bundle", "/bundle"))
+    path = f"{bundle.rstrip('/')}/config.json"
+    text = json.dumps(run.spec) if run.spec is not None else files.read(path) or "{}"
+    spec = decode_spec(text, release.version, strict=False)
+    after = HostFiles(lambda p: text if p == path else files.read(p), files.exists, files.is_executable)
+    hooks = [h for h in (spec.get("hooks") or {}).get("prestart") or () if h["path"].rpartition("/")[2] in HOOK_NAMES]
+    runs = []
+    for hook in hooks:
+        args = hook.get("args") or [hook["path"]]
+        env = dict(e.split("=", 1) for e in hook["env"] if "=" in e) if hook.get("env") else environ_of(query)
+        runs.append(
+            run_hook(
+                args[1:],
+                state=json.dumps({"pid": 1234, "bundle": bundle}),
+                environ=env,
+                files=after,
+                platform=platform_of(query, files),
+                release=release,
+                argv0=args[0],
+            )
+        )
+    return spec, runs
 
 
 def machine(query: Query, environ: dict[str, str]) -> CdiHost:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from nvsim.errors import InputError
-from nvsim.queries.toolkit_machine import mode_log, runtime_run
+from nvsim.queries.toolkit_machine import hooks_after, mode_log, runtime_run
 from nvsim.toolkit.cdi_name import NamePanic, parse_name
 from nvsim.toolkit.config import ConfigError, config_json, default_config, load_config
 from nvsim.toolkit.go_strings import log_line
@@ -122,6 +122,24 @@ def _runtime(query: Query) -> dict[str, Any]:
     return {**out, "spec_untouched": True} if run.spec is None else {**out, "spec": run.spec}
 
 
+def _chain(query: Query) -> dict[str, Any]:
+    """The runtime, then each prestart hook of NVIDIA that the container's spec has after it."""
+    release = _release(query)
+    run = runtime_run(dict(query), release)
+    if isinstance(run, str):
+        return {"error": run}
+    out: dict[str, Any] = {
+        "runtime_exit": run.exit,
+        "runtime_stderr": run.stderr or None,
+        "runtime_mode_log": mode_log(run.log),
+    }
+    if run.exit:
+        return out
+    spec, hooks = hooks_after(dict(query), run, release)
+    runs = [{"exit": h.exit, "stderr": h.stderr, "stdout": h.stdout or None, "argv": h.argv} for h in hooks]
+    return {**out, "env": (spec.get("process") or {}).get("env"), "hook_runs": runs}
+
+
 def _argv(query: Query) -> list[str]:
     argv = query.get("argv")
     if not isinstance(argv, list) or not all(isinstance(a, str) for a in argv):
@@ -147,4 +165,5 @@ _KINDS: Mapping[str, Callable[[Query], dict[str, Any]]] = {
     "requirements": _requirements,
     "runtime-args": _runtime_args,
     "runtime": _runtime,
+    "chain": _chain,
 }
