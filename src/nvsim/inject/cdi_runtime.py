@@ -15,7 +15,7 @@ from attrs import frozen
 from nvsim.inject.cdi.inject import inject_devices, inject_spec
 from nvsim.inject.cdi.library import NEWEST_LIBRARY, CdiLibrary
 from nvsim.inject.cdi.registry import DEFAULT_DIRS, Registry, load_registry, spec_files
-from nvsim.inject.cdi.spec import CdiSpec
+from nvsim.inject.cdi.spec import CdiSpec, Edits
 from nvsim.inject.generate.csv_files import DEFAULT_DIR, csv_files
 from nvsim.inject.generate.generate import generate_spec
 from nvsim.inject.generate.generator import GenerateOptions, new_generator
@@ -63,6 +63,13 @@ class Injection:
     specs: tuple[CdiSpec, ...] = ()
     registry: Registry | None = None
     devices: tuple[str, ...] = ()
+
+    def edits(self) -> list[Edits]:
+        """Every container edit of it."""
+        edits = [e for spec in self.specs for e in spec.all_edits()]
+        if self.registry is not None:
+            edits.append(self.registry.edits_for(self.devices)[0])
+        return edits
 
 
 def without_nvidia_hooks(oci: Mapping[str, Any]) -> dict[str, Any]:

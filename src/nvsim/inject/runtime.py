@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 
 from attrs import define, field, frozen
 
+from nvsim.inject.cdi.spec import Edits
 from nvsim.inject.generate.host import CdiHost
 from nvsim.inject.log import ToolFailure, ToolLog
 from nvsim.inject.runtime_steps import Editing, prepared_steps
@@ -46,7 +47,8 @@ class RuntimeRun:
     """How a run of the runtime ends.
 
     `argv`: of the low-level runtime that replaces it, None when it ends by itself. `spec`: what config.json holds afterwards, None when it was
-    not written. `log`: its log (level, text) as far as it shows what was decided; `mode`: the mode in force, "" when it did not come to that.
+    not written. `log`: its log (level, text) as far as it shows what was decided; `mode`: the mode in force, "" when it did not come to that. `error`: the text
+    of the failure alone; `edits`: the container edits that were made, with their reasons.
     """
 
     exit: int
@@ -56,6 +58,8 @@ class RuntimeRun:
     spec: Spec | None = None
     log: tuple[tuple[str, str], ...] = ()
     mode: str = ""
+    error: str | None = None
+    edits: tuple[Edits, ...] = ()
 
 
 @define(slots=True)
@@ -69,6 +73,7 @@ class _Run:
     release: Release
     log: ToolLog = field(factory=ToolLog)
     mode: str = ""
+    edits: list[Edits] = field(factory=list)
 
 
 def run_runtime(
@@ -92,13 +97,15 @@ def run_runtime(
         path, spec = _run(run)
     except RuntimeFailure as e:
         text = f"panic: {e.text}\n\n{TRACE}" if e.panic else f"{log_line('error', e.text)}\n"
-        return RuntimeRun(2 if e.panic else 1, text, stdout, log=tuple(run.log.lines), mode=run.mode)
+        lines = tuple(run.log.lines)
+        return RuntimeRun(2 if e.panic else 1, text, stdout, log=lines, mode=run.mode, error=e.text)
     except NamePanic as e:
         return RuntimeRun(2, f"panic: {e}\n\n{TRACE}", stdout, log=tuple(run.log.lines), mode=run.mode)
     except NvmlCrash as e:
         return RuntimeRun(2, f"{e}\n{TRACE}", stdout, log=tuple(run.log.lines), mode=run.mode)
     argv = (path, *process.argv[1:])
-    return RuntimeRun(0, "", stdout + ("\n" if asked else ""), argv, spec, tuple(run.log.lines), run.mode)
+    lines, edits = tuple(run.log.lines), tuple(run.edits)
+    return RuntimeRun(0, "", stdout + ("\n" if asked else ""), argv, spec, lines, run.mode, edits=edits)
 
 
 def logged(log: Iterable[tuple[str, str]], level: str) -> tuple[tuple[str, str], ...]:
@@ -133,6 +140,7 @@ def _run(run: _Run) -> tuple[str, Spec | None]:
             spec = step(spec)
     except ToolFailure as e:
         raise RuntimeFailure(f"{MODIFY}error modifying OCI spec: {e.text}") from None
+    run.edits = editing.applied
     return low_level, encode_spec(spec, release.version)
 
 

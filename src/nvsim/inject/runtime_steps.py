@@ -10,7 +10,7 @@ import copy
 import posixpath
 from collections.abc import Callable, Mapping, Sequence
 
-from attrs import evolve, frozen
+from attrs import evolve, field, frozen
 
 from nvsim.inject.cdi.inject import apply_edits
 from nvsim.inject.cdi.library import LIBRARIES, NEWEST_LIBRARY, CdiLibrary
@@ -50,7 +50,10 @@ _VOID = "NVIDIA_VISIBLE_DEVICES=void"
 
 @frozen(slots=True)
 class Editing:
-    """What the steps need to know: the program, the host, the configuration and the container's view in the mode in force."""
+    """What the steps need to know: the program, the host, the configuration and the container's view in the mode in force.
+
+    `applied` collects the container edits that the steps made, which know their reasons.
+    """
 
     process: RuntimeProcess
     host: CdiHost
@@ -60,6 +63,7 @@ class Editing:
     log: ToolLog
     view: ImageView
     mode: str
+    applied: list[Edits] = field(factory=list, eq=False)
 
     @property
     def devices(self) -> tuple[str, ...] | None:
@@ -105,7 +109,11 @@ class Editing:
         return Injection(tuple(generated_specs(self.host, settings, requests, self.log)))
 
     def injected(self, injection: Injection) -> Modifier:
-        return lambda spec: inject(spec, self.host, injection, self.log, self.library)
+        def apply(spec: Spec) -> Spec:
+            self.applied.extend(injection.edits())
+            return inject(spec, self.host, injection, self.log, self.library)
+
+        return apply
 
     def edited(self, discoverer: Discoverer, *, env: tuple[str, ...] = ()) -> Modifier:
         """The edits for what a discoverer finds, in the form that the release gives them."""
@@ -119,6 +127,7 @@ class Editing:
             except ToolFailure as e:
                 raise e.within("failed to get required container edits") from None
             formed = _formed(edits, self.release)
+            self.applied.append(formed)
             return apply_edits(spec, evolve(formed, env=(*formed.env, *env)), self.host.resolver, self.library)
 
         return apply
@@ -304,8 +313,7 @@ def _from_registry(editing: Editing, devices: tuple[str, ...]) -> Modifier:
     def apply(spec: Spec) -> Spec:
         registry = load_registry(spec_files(editing.host.tree, dirs), dirs, editing.library)
         names = _expanded(devices, registry) if editing.release.cdi_all_expanded else devices
-        injection = Injection(registry=registry, devices=names)
-        return inject(spec, editing.host, injection, editing.log, editing.library)
+        return editing.injected(Injection(registry=registry, devices=names))(spec)
 
     return apply
 

@@ -14,7 +14,7 @@ from attrs import evolve
 from nvsim.host.profile import HostProfile
 from nvsim.inject.cdi.inject import apply_edits
 from nvsim.inject.cdi.spec import CdiSpec, Edits, Reasons
-from nvsim.inject.cdi_runtime import CdiSettings, Injection, inject, planned_injection, without_nvidia_hooks
+from nvsim.inject.cdi_runtime import CdiSettings, inject, planned_injection, without_nvidia_hooks
 from nvsim.inject.generate.host import CdiHost, host_of_profile
 from nvsim.inject.log import ToolFailure, ToolLog
 from nvsim.inject.plan import DeviceNode, HookRun, InjectionPlan, PlannedMount, Skipped
@@ -42,9 +42,9 @@ def plan_on(host: CdiHost, settings: CdiSettings, config: Mapping[str, Any]) -> 
         injection = planned_injection(host, settings, log)
         after = inject(before, host, injection, log)
     except ToolFailure as e:
-        return _with_log(InjectionPlan(settings.route, failure=e.text), log)
-    plan = plan_of_config(host, before, after, _every_edit(injection), settings.route)
-    return _with_log(plan, log)
+        return with_log(InjectionPlan(settings.route, failure=e.text), log.lines)
+    plan = plan_of_config(host, before, after, injection.edits(), settings.route)
+    return with_log(plan, log.lines)
 
 
 def plan_edits(host: CdiHost, spec: CdiSpec, devices: Sequence[str], config: Mapping[str, Any]) -> InjectionPlan:
@@ -80,22 +80,16 @@ def merged(first: InjectionPlan, second: InjectionPlan) -> InjectionPlan:
     )
 
 
-def _every_edit(injection: Injection) -> list[Edits]:
-    edits = [e for spec in injection.specs for e in spec.all_edits()]
-    if injection.registry is not None:
-        edits.append(injection.registry.edits_for(injection.devices)[0])
-    return edits
-
-
-def _with_log(plan: InjectionPlan, log: ToolLog) -> InjectionPlan:
+def with_log(plan: InjectionPlan, lines: Iterable[tuple[str, str]]) -> InjectionPlan:
     """`plan` with the generator's warnings, and what it looked for and did not find."""
+    lines = tuple(lines)
     skipped = []
-    for level, message in log.lines:
+    for level, message in lines:
         for opening in ("Could not locate ", "Missing "):
             if level == "warning" and message.startswith(opening):
                 what = message.removeprefix(opening).partition(":")[0]
                 skipped.append(Skipped(what, (Because(f"host file {what}", "it was not found on the host"),)))
-    warnings = tuple(message for level, message in log.lines if level == "warning")
+    warnings = tuple(message for level, message in lines if level == "warning")
     return evolve(plan, skipped=tuple(skipped), warnings=warnings)
 
 
