@@ -174,11 +174,10 @@ def _by_runtime(container: _Container, site: _Site, config_toml: str | None) -> 
         found = cdi_request(view, mode.name, config.runtime.modes.cdi.default_kind, release)
         return _modified(container, site, config, view, mode.name, (("mode", mode.because),), found)
     except BadEnvironment as e:
-        refusal = _Refused(str(e), Because("env", "an entry without an equals sign"), early=True)
+        refusal = _Refused(str(e), Because(f"env {e.entry}", "an entry without an equals sign"), early=True)
     except NamePanic as e:
-        refusal = _Refused(
-            f"panic: {e}", Because("devices", "a CDI name with a vendor or class of one letter"), panic=True
-        )
+        source = Because(_panic_source(container, config, release), "a CDI name of one letter crashes the library")
+        refusal = _Refused(f"panic: {e}", source, panic=True)
     except _Refused as e:
         refusal = e
     text = refusal.text if refusal.panic else _phase(refusal, release) + refusal.text
