@@ -1,0 +1,322 @@
+"""Rules of the glibc loader by release and build, one example each (what the machine's loader cannot show)."""
+
+from __future__ import annotations
+
+import pytest
+
+from loadertrees import LD, elf, load, loader, paths, program
+from nvsim.loader.outcome import Cpu, DlopenCall, Machine
+
+PLAIN = Machine(Cpu(1, "x86_64", ("x86_64",)))
+LIB = "/usr/lib/x86_64-linux-gnu"
+
+
+@pytest.mark.parametrize(
+    ("version", "expected"),
+    [
+        ("2.17", "tls/x86_64"),
+        ("2.26", "tls/avx512_1"),
+        ("2.31", "tls/haswell/avx512_1/x86_64"),
+        ("2.33", "glibc-hwcaps/x86-64-v4"),
+        ("2.36", "glibc-hwcaps/x86-64-v4"),
+        ("2.41", "glibc-hwcaps/x86-64-v4"),
+    ],
+)
+def test_the_first_subdirectory_by_release(version: str, expected: str) -> None:
+    outcome = load({"/app/main": program("libx.so")}, {"LD_LIBRARY_PATH": "/opt"}, version=version)
+    assert outcome.searches[0].candidates[0].path == f"/opt/{expected}/libx.so"
+
+
+def test_legacy_subdirectories_end_with_2_37() -> None:
+    entries = {"/app/main": program("libx.so"), f"{LIB}/haswell/libx.so": elf()}
+    assert load(entries, version="2.36").started
+    assert not load(entries, version="2.37").started
+
+
+def test_the_cpu_decides_among_hwcaps() -> None:
+    entries = {
+        "/app/main": program("libx.so"),
+        f"{LIB}/glibc-hwcaps/x86-64-v3/libx.so": elf(),
+        f"{LIB}/glibc-hwcaps/x86-64-v2/libx.so": elf(),
+        f"{LIB}/libx.so": elf(),
+    }
+    found = {level: paths(load(entries, machine=Machine(Cpu(level, "x86_64", ()))))[0] for level in (1, 2, 3, 4)}
+    assert [p.removeprefix(LIB) for p in found.values()] == [
+        "/libx.so",
+        "/glibc-hwcaps/x86-64-v2/libx.so",
+        "/glibc-hwcaps/x86-64-v3/libx.so",
+        "/glibc-hwcaps/x86-64-v3/libx.so",
+    ]
+    masked = load(entries, {"GLIBC_TUNABLES": "glibc.malloc.check=1:glibc.cpu.hwcaps=-AVX2"})
+    assert paths(masked) == [found[2]]
+
+
+def test_aarch64_has_atomics_and_no_glibc_hwcaps() -> None:
+    arm = {"class": 64, "machine": "aarch64"}
+    entries = {
+        "/app/main": {"type": "file", "size": 9, "elf": {**arm, "interp": LD, "needed": ["libx.so"]}},
+        LD: {**loader("2.36", lib_token="lib/aarch64-linux-gnu"), "elf": {**arm, "soname": "ld-linux-aarch64.so.1"}},
+    }
+    machine = Machine(Cpu(0, "aarch64", ("atomics",), "aarch64"))
+    tried = load(entries, {"LD_LIBRARY_PATH": "/o/$LIB/$PLATFORM"}, machine=machine).searches[0].candidates
+    assert [c.path for c in tried[:3]] == [
+        f"/o/lib/aarch64-linux-gnu/aarch64/{d}/libx.so" for d in ("tls/aarch64/atomics", "tls/aarch64", "tls/atomics")
+    ]
+
+
+def test_32_bit_programs_use_their_own_cache_entries_and_platform() -> None:
+    small = {"class": 32, "machine": "i386"}
+    cache = [
+        {"name": "libx.so", "path": f"/{d}/libx.so", "flags": f} for d, f in (("l64", "0x0303"), ("l32", "0x0003"))
+    ]
+    entries = {
+        "/app/main": {
+            "type": "file",
+            "size": 9,
+            "elf": {**small, "interp": "/lib/ld-linux.so.2", "needed": ["libx.so"]},
+        },
+        "/lib/ld-linux.so.2": {**loader("2.31"), "elf": {**small, "soname": "ld-linux.so.2"}},
+        "/l64/libx.so": elf(),
+        "/l32/libx.so": {"type": "file", "size": 900, "elf": small},
+        "/etc/ld.so.cache": {"type": "file", "ldcache": cache},
+    }
+    outcome = load(entries, {"LD_LIBRARY_PATH": "/o/$PLATFORM"})
+    assert outcome.searches[0].candidates[0].path == "/o/i686/tls/i686/sse2/libx.so"
+    assert [o.path for o in outcome.objects] == ["/l32/libx.so", "/lib/ld-linux.so.2"]
+
+
+def test_a_preload_that_fails_gives_no_reason_before_2_19() -> None:
+    said = {v: load({"/app/main": program()}, {"LD_PRELOAD": "x.so"}, version=v).stderr for v in ("2.17", "2.19")}
+    assert said["2.17"] == "ERROR: ld.so: object 'x.so' from LD_PRELOAD cannot be preloaded: ignored.\n"
+    assert "(cannot open shared object file): ignored" in said["2.19"]
+
+
+@pytest.mark.parametrize(("version", "line"), [("2.17", 590), ("2.26", 574), ("2.27", 549), ("2.31", 553)])
+def test_a_filter_in_a_dlopened_library_fails_an_assertion_up_to_2_31(version: str, line: int) -> None:
+    entries = {"/app/main": program(), f"{LIB}/liba.so": elf(filter=["libb.so"]), f"{LIB}/libb.so": elf()}
+    outcome = load(entries, version=version, dlopen=(DlopenCall("liba.so"), DlopenCall("libb.so")))
+    assert outcome.exit_code == 127
+    assert outcome.stderr.startswith(f"Inconsistency detected by ld.so: dl-deps.c: {line}: _dl_map_object_deps: ")
+    assert [d.ended for d in outcome.dlopen] == [True]
+    newer = load(entries, version="2.32", dlopen=(DlopenCall("liba.so"),))
+    assert [o.path for o in newer.dlopen[0].new_objects] == [f"{LIB}/libb.so", f"{LIB}/liba.so"]
+
+
+def test_the_root_directory_is_searched_from_2_38_on() -> None:
+    entries = {"/app/main": program("liba.so", "libb.so"), "/libb.so": elf(), f"{LIB}/liba.so": elf()}
+    assert not load(entries, {"LD_LIBRARY_PATH": "/"}, version="2.37").started
+    assert paths(load(entries, {"LD_LIBRARY_PATH": "/"}, version="2.38")) == [f"{LIB}/liba.so", "/libb.so"]
+
+
+def test_a_file_as_search_directory_ends_the_list_before_2_39() -> None:
+    entries = {"/app/main": program("libx.so"), "/etc/hostname": {"type": "file", "text": "h\n"}, "/opt/libx.so": elf()}
+    env = {"LD_LIBRARY_PATH": "/opt/none:/etc/hostname:/opt"}
+    assert load(entries, env, version="2.36").started == load(entries, env, version="2.39").started
+    entries["/opt/none/keep"] = {"type": "file", "text": ""}
+    entries["/opt/none/libx.so"] = {"type": "symlink", "target": "/etc/hostname/y"}
+    assert not load(entries, env, version="2.38").started
+    assert load(entries, env, version="2.39").started
+
+
+def test_an_executable_stack_is_refused_by_dlopen_from_2_41_on() -> None:
+    entries = {"/app/main": program(), f"{LIB}/libx.so": elf(stack="rwx")}
+    call = (DlopenCall("libx.so"), DlopenCall("libx.so"))
+    assert [d.ok for d in load(entries, version="2.40", dlopen=call).dlopen] == [True, True]
+    refused = load(entries, version="2.41", dlopen=call).dlopen
+    text = "libx.so: cannot enable executable stack as shared object requires: Invalid argument"
+    assert [d.error for d in refused] == [text, text]
+    entries["/app/main"] = program(stack="rwx")
+    assert load(entries, version="2.41", dlopen=call[:1]).dlopen[0].ok
+
+
+@pytest.mark.parametrize(("version", "name"), [("2.21", "libx.so"), ("2.26", f"{LIB}/libx.so"), ("2.31", "libx.so")])
+def test_an_executable_as_library_is_refused_early_or_late(version: str, name: str) -> None:
+    entries = {"/app/main": program("libx.so"), f"{LIB}/libx.so": elf(type="EXEC")}
+    assert load(entries, version=version).stderr.endswith(f"{name}: cannot dynamically load executable\n")
+
+
+def test_unknown_tokens_and_what_may_follow_a_token() -> None:
+    entries = {"/app/main": program("libx.so", runpath="$ORIGINX:/o/$LIB-x:$NONE")}
+    tried = {
+        v: [c.path for c in load(entries, version=v, machine=PLAIN).searches[0].candidates] for v in ("2.27", "2.42")
+    }
+    assert "/o/$LIB-x/libx.so" in tried["2.27"]
+    assert "/o/lib/x86_64-linux-gnu-x/libx.so" in tried["2.42"]
+    assert "$ORIGINX/libx.so" in tried["2.27"]
+    assert "$NONE/libx.so" in tried["2.42"]
+
+
+SECURE = {
+    "/app/main": program("libx.so", runpath="$ORIGIN/lib:/safe"),
+    "/app/lib/libx.so": elf(),
+    "/safe/libx.so": elf(),
+}
+
+
+def test_a_set_uid_program_ignores_library_path_and_its_own_origin() -> None:
+    env = {"LD_LIBRARY_PATH": "/app/lib", "LD_PRELOAD": "/app/lib/libx.so:libx.so"}
+    outcome = load(SECURE, env, secure=True)
+    assert paths(outcome) == ["/safe/libx.so"]
+    assert outcome.stderr == (
+        "ERROR: ld.so: object 'libx.so' from LD_PRELOAD cannot be preloaded (cannot open shared object file): ignored.\n"
+    )
+    assert paths(load(SECURE, env)) == ["/app/lib/libx.so"]
+
+
+def test_a_set_uid_program_preloads_what_is_set_uid_itself() -> None:
+    entries = {**SECURE, "/safe/libx.so": elf(mode="4755")}
+    outcome = load(entries, {"LD_PRELOAD": "libx.so"}, secure=True)
+    assert (outcome.stderr, [s.because for s in outcome.searches]) == ("", ["preload", "needed"])
+
+
+def test_origin_of_a_set_uid_program_in_a_default_directory_counts() -> None:
+    entries = {"/usr/lib/app/main": program("libx.so", runpath="$ORIGIN/lib"), "/usr/lib/app/lib/libx.so": elf()}
+    assert paths(load(entries, path="/usr/lib/app/main", secure=True)) == ["/usr/lib/app/lib/libx.so"]
+
+
+def test_a_listing_of_a_set_uid_program_ends_with_5() -> None:
+    outcome = load(SECURE, {"LD_TRACE_LOADED_OBJECTS": "1"}, secure=True)
+    assert (outcome.exit_code, outcome.stderr, outcome.started) == (5, "", False)
+
+
+def test_needed_tokens_are_fatal_with_secure_and_skipped_without_a_value() -> None:
+    entries = {"/app/main": program("$ORIGIN/libx.so", "${PLATFORM}")}
+    assert "DST not allowed in SUID/SGID programs" in load(entries, secure=True).stderr
+    assert load(entries, proc=False, version="2.26").started
+
+
+def test_nodeflib_leaves_out_default_directories_in_cache_and_list() -> None:
+    entries = {
+        "/app/main": program("libx.so", "liby.so", flags_1="0x800"),
+        f"{LIB}/libx.so": elf(),
+        "/opt/liby.so": elf(),
+        "/etc/ld.so.cache": {
+            "type": "file",
+            "ldcache": [
+                {"name": "liby.so", "path": "/opt/liby.so", "flags": "0x0303"},
+                {"name": "libx.so", "path": f"{LIB}/libx.so", "flags": "0x0303"},
+            ],
+        },
+    }
+    outcome = load(entries)
+    assert [c.result for c in outcome.searches[0].candidates] == [
+        "skipped: a default directory, and DF_1_NODEFLIB is set"
+    ]
+    assert outcome.stderr.endswith("libx.so: cannot open shared object file\n")
+    entries["/app/main"] = program("liby.so", flags_1="0x800")
+    assert paths(load(entries)) == ["/opt/liby.so"]
+
+
+def test_who_put_a_cached_directory_there_is_told() -> None:
+    entries = {
+        "/app/main": program("libx.so"),
+        "/opt/libx.so": elf(),
+        "/etc/ld.so.conf": {"type": "file", "text": "# own\ninclude ld.so.conf.d/*.conf\n"},
+        "/etc/ld.so.conf.d/a.conf": {"type": "file", "text": "/usr/local/lib\n/opt/\n"},
+        "/etc/ld.so.cache": {
+            "type": "file",
+            "ldcache": [{"name": "libx.so", "path": "/opt/libx.so", "flags": "0x0303"}],
+        },
+    }
+    hit = load(entries).searches[0].candidates[-1]
+    assert (hit.result, hit.set_by) == ("hit", "/etc/ld.so.cache, directory of /etc/ld.so.conf.d/a.conf:2")
+
+
+def test_a_needed_version_of_a_file_that_nobody_needs_fails_an_assertion() -> None:
+    entries = {"/app/main": program(verneed={"libghost.so": ["V_1"]})}
+    assert load(entries).stderr == (
+        "Inconsistency detected by ld.so: dl-version.c: 204: _dl_check_map_versions: Assertion `needed != NULL' failed!\n"
+    )
+
+
+def test_relr_without_the_version_is_fatal_at_its_object() -> None:
+    libc = elf(soname="libc.so.6", verdef=["GLIBC_2.2.5"])
+    entries = {
+        "/app/main": program("liba.so", "libc.so.6", verneed={"libc.so.6": ["GLIBC_9"]}),
+        f"{LIB}/liba.so": elf("libc.so.6", relr=True, verneed={"libc.so.6": ["GLIBC_2.2.5"]}),
+        f"{LIB}/libc.so.6": libc,
+    }
+    outcome = load(entries)
+    assert outcome.exit_code == 127
+    assert outcome.stderr.splitlines()[0].endswith("version `GLIBC_9' not found (required by /app/main)")
+    assert outcome.stderr.splitlines()[1].endswith(f"{LIB}/liba.so: DT_RELR without GLIBC_ABI_DT_RELR dependency")
+    assert load(entries, version="2.35").exit_code == 1
+
+
+def test_the_object_that_is_relocated_first_is_named() -> None:
+    entries = {
+        "/app/main": program("liba.so", "libb.so"),
+        f"{LIB}/liba.so": elf(undef=["a"], defs=[]),
+        f"{LIB}/libb.so": elf("liba.so", undef=["b"], defs=[]),
+    }
+    said = "/app/main: symbol lookup error: {}: undefined symbol: {}\n"
+    assert load(entries).stderr == said.format(f"{LIB}/liba.so", "a")
+    assert load(entries, version="2.31").stderr == said.format(f"{LIB}/liba.so", "a")
+
+
+def test_bind_now_finds_lazily_bound_symbols() -> None:
+    entries = {"/app/main": program("liba.so"), f"{LIB}/liba.so": elf(undef_lazy=["f@V_1"], defs=[], verdef=["V_1"])}
+    assert load(entries).started
+    assert load(entries, {"LD_BIND_NOW": ""}).started
+    assert "undefined symbol: f, version V_1" in load(entries, {"LD_BIND_NOW": "1"}).stderr
+
+
+DLOPEN = {
+    "/app/main": program("liba.so"),
+    f"{LIB}/liba.so": elf(undef_lazy=["g"], defs=[]),
+    f"{LIB}/libp.so": elf("libq.so"),
+}
+
+
+@pytest.mark.parametrize(
+    ("call", "error"),
+    [
+        (DlopenCall("libp.so", 0), "libp.so: invalid mode for dlopen(): Invalid argument"),
+        (DlopenCall("libp.so", 0x10002), "invalid mode parameter"),
+        (DlopenCall("libp.so", 6), None),
+        (DlopenCall("nowhere.so", 6), "nowhere.so: cannot open shared object file: No such file or directory"),
+        (DlopenCall("libp.so", 2), "libq.so: cannot open shared object file: No such file or directory"),
+        (
+            DlopenCall("$PLATFORMX/x.so", 2),
+            "$PLATFORMX/x.so: cannot open shared object file: No such file or directory",
+        ),
+    ],
+)
+def test_failing_dlopens(call: DlopenCall, error: str | None) -> None:
+    result = load(DLOPEN, dlopen=(call,)).dlopen[0]
+    assert (result.ok, result.error, result.new_objects) == (False, error, ())
+
+
+def test_a_cut_library_is_unknown_beyond_its_first_page_and_empty_within() -> None:
+    entries = {"/app/main": program(), f"{LIB}/libx.so": elf("libnone.so", soname="liby.so", truncate=9000)}
+    call = (DlopenCall("libx.so"), DlopenCall("libx.so"))
+    outcome = load(entries, dlopen=call)
+    assert outcome.outcome == "unknown"
+    assert "SIGBUS" in (outcome.unknown or "")
+    assert [d.ok for d in outcome.dlopen] == [None]
+    entries[f"{LIB}/libx.so"] = elf("libnone.so", soname="liby.so", truncate=300)
+    assert load(entries, dlopen=call).dlopen[0].ok
+    entries[f"{LIB}/libx.so"] = elf("libnone.so", truncate=40)
+    assert load(entries, dlopen=call).dlopen[0].error == f"{LIB}/libx.so: file too short"
+
+
+def test_audit_modules_are_unknown() -> None:
+    outcome = load({"/app/main": program()}, {"LD_AUDIT": "/a.so"})
+    assert (outcome.outcome, outcome.started) == ("unknown", False)
+    assert "audit" in (outcome.unknown or "")
+
+
+def test_usage_of_old_and_new_loaders() -> None:
+    def command(*argv: str, version: str) -> tuple[int | None, str]:
+        outcome = load({}, path=LD, argv=(LD, *argv), version=version)
+        return outcome.exit_code, outcome.stderr
+
+    assert command("--argv0", "x", "/none", version="2.31") == (
+        127,
+        "--argv0: error while loading shared libraries: --argv0: cannot open shared object file: No such file or directory\n",
+    )
+    assert command("--none", version="2.36")[0] == 1
+    assert command("--", "/none", version="2.40")[0] == 1
+    assert command("--", "/none", version="2.41")[0] == 127
+    assert load({}, path=LD, argv=(LD,), version="2.31").outcome == "unknown"
+    assert load({}, path=LD, argv=(LD, "--version")).exit_code == 0
