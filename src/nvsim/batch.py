@@ -69,6 +69,8 @@ def answer_line(line: str) -> str:
         out = {"id": ident, "error": {"type": "input", "message": str(e)}}
     except RecursionError:
         out = {"id": ident, "error": {"type": "input", "message": "the query is nested too deeply"}}
+    except Exception as e:  # a fault of nvsim itself: told as such, and the next query is still answered
+        out = {"id": ident, "error": {"type": "internal", "message": f"{type(e).__name__}: {e}"}}
     return json.dumps(out, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
 
 

@@ -15,7 +15,18 @@ from nvsim.scenario.model import Scenario
 from nvsim.scenario.read import Sources, make_scenario, scenario_from_json
 
 
-@click.command(name="diff", context_settings={"allow_interspersed_args": False})
+class _Quoted(click.Command):
+    """A command whose arguments may be options of another command, quoted: they are not taken for its own."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        for number, word in enumerate(args):
+            if word.startswith("-") and " " in word and not (number and args[number - 1].startswith("-")):
+                args = [*args[:number], "--", *args[number:]]
+                break
+        return super().parse_args(ctx, args)
+
+
+@click.command(name="diff", cls=_Quoted, context_settings={"allow_interspersed_args": False})
 @scenario_options(hosts="optional")
 @output_options()
 @click.argument("sides", nargs=-1, metavar="A B | IMAGE [COMMAND...]")

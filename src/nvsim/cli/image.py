@@ -8,7 +8,8 @@ from typing import Any
 import click
 
 from nvsim.cli.output import Output, output_options
-from nvsim.cli.scenarios import check_tree, image_argument, open_sources
+from nvsim.cli.scenarios import image_argument, open_sources
+from nvsim.scenario.read import verify
 
 
 @click.group(name="image")
@@ -42,7 +43,7 @@ def show(output: Output, image: str, no_cache: bool) -> None:
 
     found = open_sources(no_cache).image(image)
     facts = image_facts(found)
-    check_tree(found.tree)
+    verify(found.tree)
     if output.form == "json":
         output.json(facts)
     else:
@@ -59,6 +60,6 @@ def index(output: Output, image: str, no_cache: bool) -> None:
 
     found = open_sources(no_cache).image(image)
     document: dict[str, Any] = image_to_json(found)
-    check_tree(found.tree)
+    verify(found.tree)
     document["name"] = os.path.basename(image.rstrip("/")) or "/"
     output.json(document)

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nvsim.cli.output import Output, output_options, with_progress
-from nvsim.cli.scenarios import check_tree, image_argument, open_sources
+from nvsim.cli.scenarios import image_argument, open_sources
 from nvsim.errors import InputError
+from nvsim.scenario.read import verify
 
 if TYPE_CHECKING:
     from nvsim.diagnosis.linkage import Linkage
@@ -73,7 +74,7 @@ def command(output: Output, image: str, programs: tuple[str, ...], **options: An
         if options["optional"]
         else {}
     )
-    check_tree(found.tree)
+    verify(found.tree)
     _print(output, linkages, where, wishes, found, env, cpu, options["as_tree"])
     click.get_current_context().exit(0 if all(x.ok for x in linkages) else 1)
 
@@ -144,7 +145,7 @@ def _every(output: Output, image: Image, walked: Tree, env: dict[str, str], cpu:
     resolver = Resolver(image.tree)
     files = list(binaries(walked))
     found = [link(image.tree, p, env, cpu, resolver=resolver) for p, _ in with_progress(files, "files", len(files))]
-    check_tree(image.tree)
+    verify(image.tree)
     if output.form == "json":
         output.json({"schema": "nvsim-ldd/1", "programs": [linkage_json(f, where) for f in found]})
     else:
@@ -165,7 +166,7 @@ def _trace(output: Output, image: Image, paths: list[str], env: dict[str, str], 
         outcome = run(image.tree, ProcessRequest(path, (path,), tuple(env.items())), machine)
         outcomes.append(outcome)
         parts.append("".join(f"{line}\n" for line in debug_lines(outcome)) + outcome.stderr)
-    check_tree(image.tree)
+    verify(image.tree)
     if output.form == "json":
         rows = [
             {"path": p, "lines": list(debug_lines(o)), "stderr": o.stderr} for p, o in zip(paths, outcomes, strict=True)

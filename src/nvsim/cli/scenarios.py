@@ -12,7 +12,7 @@ from click.shell_completion import CompletionItem
 from nvsim.elf.store import FactsStore, cache_folder
 from nvsim.scenario.model import Scenario
 from nvsim.scenario.options import OPTIONS, Option
-from nvsim.scenario.read import Sources, make_scenario
+from nvsim.scenario.read import Sources, make_scenario, verify
 
 NAMES = tuple(option.name for option in OPTIONS)
 _FILES = ("config", "cdi_spec")
@@ -69,14 +69,7 @@ def open_sources(no_cache: bool = False) -> Sources:
 def settled(*scenarios: Scenario) -> None:
     """Raise `InputError` when a directory has changed since the answer's first look at it."""
     for image in {id(s.image): s.image for s in scenarios}.values():
-        check_tree(image.tree)
-
-
-def check_tree(tree: object) -> None:
-    """The same for one tree, of whatever kind."""
-    check = getattr(tree, "verify", None)
-    if check is not None:
-        check()
+        verify(image.tree)
 
 
 def scenarios_of(options: dict[str, Any], sources: Sources, command: tuple[str, ...] | None) -> tuple[Scenario, ...]:

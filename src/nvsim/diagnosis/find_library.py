@@ -12,6 +12,7 @@ from nvsim.diagnosis.where import (
     Place,
     base_name,
     considered,
+    host_names,
     in_container,
     injected_paths,
     on_host,
@@ -22,6 +23,7 @@ from nvsim.diagnosis.where import (
 )
 from nvsim.inject.plan import Skipped
 from nvsim.loader.outcome import LoadedObject, Search
+from nvsim.rootfs.datafile import did_you_mean
 from nvsim.rootfs.node import File
 from nvsim.rootfs.resolve import Resolved, Resolver
 from nvsim.rootfs.tree import parent_of
@@ -64,7 +66,16 @@ def find_library(result: Result, process: ProcessResult, search: Search) -> Find
         return finding(
             "NVS407", name, message, considered(search), (), f"install the package that holds {name} in the image"
         )
-    return finding("NVS402", name, f"{name} is nowhere in the container, nor on the host", considered(search))
+    text = f"{name} is nowhere in the container, nor on the host"
+    return finding("NVS402", name, text, considered(search), (), near_names(result, name))
+
+
+def near_names(result: Result, name: str) -> str:
+    """Names of libraries of the host or the container that are nearly `name`, as advice."""
+    assert result.injected is not None
+    known = {*host_names(result.scenario.host), *(base_name(p) for p in result.injected.rootfs.changed_paths())}
+    hint = did_you_mean(name, {n for n in known if ".so" in n})
+    return hint if hint.startswith("did you mean") else ""
 
 
 def _broken(result: Result, name: str, path: str, why: str, search: Search) -> Finding:

@@ -130,6 +130,14 @@ def _cached_paths(resolver: Resolver, root: str, name: str) -> list[str]:
     return [root + e.path for e in entries if e.name == name and e.flags & 0xFF00 in (0x0300, 0x0A00)]
 
 
+def host_names(host: HostProfile) -> frozenset[str]:
+    """The names of the libraries in the driver root's ld.so.cache."""
+    at = Resolver(host.tree).resolve(f"{host.driver.root.rstrip('/')}/etc/ld.so.cache")
+    if not isinstance(at, Resolved) or not isinstance(at.node, File) or at.node.facts.ldcache is None:
+        return frozenset()
+    return frozenset(e.name for e in at.node.facts.ldcache.entries)
+
+
 def skipped_because(plan: InjectionPlan | None, copy: HostCopy) -> Skipped | None:
     """The plan's word on why the host's file was left out."""
     for item in plan.skipped if plan else ():

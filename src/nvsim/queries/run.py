@@ -7,7 +7,7 @@ from typing import Any
 
 from nvsim.diagnosis.explain import diagnose
 from nvsim.report.json import result_json
-from nvsim.scenario.read import Sources, scenario_from_json
+from nvsim.scenario.read import Sources, scenario_from_json, verify
 from nvsim.simulate import simulate
 
 
@@ -15,7 +15,9 @@ def answer(kind: str, query: dict[str, Any]) -> dict[str, Any]:
     """The result of one ``run`` query. Raises `InputError`."""
     sources = _sources()
     scenario = scenario_from_json(query, sources)
-    return result_json(diagnose(simulate(scenario, sources.programs), sources.programs))
+    out = result_json(diagnose(simulate(scenario, sources.programs), sources.programs))
+    verify(scenario.image.tree)
+    return out
 
 
 @lru_cache(maxsize=1)

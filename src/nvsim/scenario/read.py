@@ -144,6 +144,13 @@ def _same_platform(wanted: str, image: Image) -> bool:
     return wanted.split("/")[:2] == have[:2]
 
 
+def verify(tree: object) -> None:
+    """Raise `InputError` when what was read of a directory has changed since; other trees cannot change."""
+    check = getattr(tree, "verify", None)
+    if check is not None:
+        check()
+
+
 def option_names() -> tuple[str, ...]:
     """The keys that a scenario object may have."""
     return (*_OWN_KEYS, *BY_NAME)
