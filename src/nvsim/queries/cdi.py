@@ -24,7 +24,7 @@ from nvsim.inject.hooks.effects import random_parts, tree_changes
 from nvsim.inject.log import ToolFailure
 from nvsim.rootfs.node import Behaviour, File, FileFacts, Node, Origin, Special, Symlink
 from nvsim.rootfs.overlay import RootFS
-from nvsim.rootfs.resolve import Resolver
+from nvsim.rootfs.resolve import Resolved, Resolver
 from nvsim.rootfs.tree import MemoryTree, Tree
 from nvsim.rootfs.treefile import ldcache_to_json, tree_from_json
 from nvsim.toolkit.cdi_name import NamePanic, parse_name
@@ -65,15 +65,22 @@ def host_of_query(query: Query) -> CdiHost:
     """The host of a query: the tree and tables of a vector's host, with extra `files` and environment."""
     data = _require(query, "host", dict)
     tree: Tree = tree_from_json(data.get("tree", {}), str(data.get("name", "host")), Origin("host", "host"))
-    files = dict(query.get("files") or {})
-    if files:
-        editor = RootFS(tree).edit()
-        for path, text in files.items():
-            editor.put(path, File(len(text), ("query", path), FileFacts(text=text), 0o644))
-        tree = editor.freeze()
+    tree = with_files(tree, dict(query.get("files") or {}))
     env = {"PATH": DEFAULT_PATH, **(query.get("env") or {})}
     stores = tuple(data.get("dxcore_driver_store_paths") or ())
     return CdiHost(Resolver(tree), _nvml(data.get("nvml")), stores, env)
+
+
+def with_files(tree: Tree, texts: Mapping[str, str]) -> Tree:
+    """`tree` with text files (path -> text), each written where the links of the tree lead."""
+    if not texts:
+        return tree
+    editor = RootFS(tree).edit()
+    for path, text in texts.items():
+        found = Resolver(tree).resolve(path)
+        place = found.path if isinstance(found, Resolved) else posixpath.join(found.parent or "/", found.rest or path)
+        editor.put(place, File(len(text), ("query", path), FileFacts(text=text), 0o644))
+    return editor.freeze()
 
 
 def _cdi_hook(query: Query) -> dict[str, Any]:

@@ -11,7 +11,7 @@ _SUBJECTS = {
     "nvidia-container-cli": "legacy",
     "nvidia-ctk": "cdi",
     "nvidia-cdi-hook": "cdi",
-    "nvidia-container-runtime": "cdi",
+    "nvidia-container-runtime": "runtime_tool",
 }
 
 
