@@ -44,10 +44,17 @@ def set_toml(text: str, key: str, value: Any) -> str:
 
 
 def _toml_lines(table: dict[str, Any], path: tuple[str, ...]) -> list[str]:
-    lines = [f"[{'.'.join(json.dumps(p) for p in path)}]"] if path else []
-    # JSON writes strings, numbers, booleans and lists of them as TOML does
-    lines += [f"{json.dumps(k)} = {json.dumps(v)}" for k, v in table.items() if not isinstance(v, dict)]
+    lines = [f"[{'.'.join(map(_toml, path))}]"] if path else []
+    lines += [f"{_toml(k)} = {_toml(v)}" for k, v in table.items() if not isinstance(v, dict)]
     for name, value in table.items():
         if isinstance(value, dict):
             lines += _toml_lines(value, (*path, name))
     return lines
+
+
+def _toml(value: Any) -> str:
+    """A string, number, boolean or list of them as TOML: as JSON writes it, but for DEL and with characters instead of surrogates."""
+    try:
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    except TypeError:  # a date
+        return str(value)
