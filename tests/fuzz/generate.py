@@ -21,6 +21,8 @@ LEGACY = (
     "x86_64",
     "avx512_1",
     "haswell/x86_64",
+    "x86_64/x86_64",
+    "tls/x86_64/x86_64",
     "haswell/avx512_1",
     "tls/haswell/avx512_1/x86_64",
     "avx512_1/x86_64",

@@ -16,7 +16,7 @@ from nvsim.loader.process import run
 from nvsim.rootfs.tree import Tree
 
 VDSO = "linux-vdso.so.1"
-_ADDRESS = re.compile(r" \((?:0x)?[0-9a-f]+\)$")
+_ADDRESS = re.compile(r" \((?:0x)?(?:[0-9a-f]+|\.\.\.)\)$")
 
 
 @frozen(slots=True)
@@ -61,8 +61,7 @@ def observed(ran: Ran) -> Observation:
             maps.append([])
     stderr = ran.stderr.decode("utf-8", "surrogateescape")
     if not marks:
-        listed = tuple(_ADDRESS.sub("", line[1:]) for line in lines if line[:1] == "\t")
-        return Observation(end, False, stderr, (), (), listed)
+        return Observation(end, False, stderr, (), (), _listed(lines))
     calls = []
     before = maps[0]
     for (mark, text), after in zip(marks[1:], maps[1:], strict=True):
@@ -73,6 +72,11 @@ def observed(ran: Ran) -> Observation:
         calls.append(Call(mark == "O", text if mark == "E" else None, text if mark == "O" else None, new))
         before = after
     return Observation(end, True, stderr, _without_program(maps[0]), tuple(calls))
+
+
+def _listed(lines: list[str]) -> tuple[str, ...]:
+    """The lines of a listing without addresses and without the vdso."""
+    return tuple(_ADDRESS.sub("", line[1:]) for line in lines if line[:1] == "\t" and VDSO not in line)
 
 
 def _without_program(paths: list[str]) -> tuple[str, ...]:
@@ -121,14 +125,13 @@ def predicted(outcome: Outcome) -> Observation | None:
     if outcome.outcome == "signal":
         return Observation("signal 11", outcome.started, outcome.stderr, (), ())
     paths = tuple(o.path for o in outcome.objects)
-    listed = tuple(f"{name} => {path}" if i else name for i, (name, path) in enumerate(outcome.trace_objects))
     return Observation(
         f"exit {outcome.exit_code or 0}",
         outcome.started,
         outcome.stderr,
         paths if outcome.started else (),
         calls,
-        listed if outcome.interpreter is None else (),
+        _listed(outcome.stdout.split("\n")) if not outcome.started else (),
     )
 
 

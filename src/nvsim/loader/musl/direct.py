@@ -90,11 +90,13 @@ def start(tree: Tree, loader: ExecImage, facts: LoaderFacts, request: ProcessReq
     return MuslSession(process, ran)
 
 
-def _as_listing(outcome: Outcome, interp: str, listed: tuple[tuple[str, str | None], ...]) -> Outcome:
+def _as_listing(outcome: Outcome, interp: str, listed: tuple[tuple[str, str], ...]) -> Outcome:
     code = outcome.exit_code or 0
+    lines = [interp, *(f"{name} => {path}" for name, path in listed)]
     return evolve(
         outcome,
         exit_code=code,
+        stdout="".join(f"\t{line} (0x...)\n" for line in lines),
         trace_rc=code,
         trace_objects=((interp, interp), *listed),
         trace_stderr=outcome.stderr,
