@@ -191,6 +191,7 @@ class Outcome:
     (glibc) or ``--list`` (musl) prints: status, (name, path or None) pairs, stderr. `assumptions`: loader facts that were assumed.
     `stdout` is what the loader itself prints there (a listing, ``--help``, ``--version``).
     `version_problems` are those of start-up, in the order of the messages; `undefined` is (object, text) of a symbol that ended it.
+    `libc` is the kind and release of the loader, as far as known ("glibc 2.36").
     """
 
     outcome: str
@@ -212,3 +213,4 @@ class Outcome:
     assumptions: tuple[str, ...] = ()
     version_problems: tuple[VersionProblem, ...] = ()
     undefined: tuple[str, str] | None = None
+    libc: str | None = None

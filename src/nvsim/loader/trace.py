@@ -9,25 +9,27 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from nvsim.loader.outcome import DlopenResult, Outcome, Search, SearchedPath
+from nvsim.loader.glibc.tables import glibc_rules
+from nvsim.loader.outcome import Candidate, DlopenResult, Outcome, Search, SearchedPath
 
 
 def debug_lines(outcome: Outcome) -> Iterator[str]:
     """The lines of start-up and of every dlopen, in order."""
+    rejections = glibc_rules((outcome.libc or "").removeprefix("glibc ")).debug_rejections
     for search in outcome.searches:
-        yield from _search(search)
+        yield from _search(search, rejections)
     for problem in outcome.version_problems:
         yield f"{problem.provider}: error: version lookup error: {problem.message} (continued)"
     if outcome.undefined is not None:
         obj, text = outcome.undefined
         yield f"{obj}: error: symbol lookup error: {text} (fatal)"
     for call in outcome.dlopen:
-        yield from _dlopen(call)
+        yield from _dlopen(call, rejections)
 
 
-def _dlopen(call: DlopenResult) -> Iterator[str]:
+def _dlopen(call: DlopenResult, rejections: bool) -> Iterator[str]:
     for search in call.searches:
-        yield from _search(search)
+        yield from _search(search, rejections)
     obj, _, text = (call.error or "").partition(": ")
     if text.startswith("undefined symbol: "):
         yield f"{obj}: error: symbol lookup error: {text} (fatal)"
@@ -35,23 +37,42 @@ def _dlopen(call: DlopenResult) -> Iterator[str]:
         yield f"{obj}: error: version lookup error: {text} (fatal)"
 
 
-def _search(search: Search) -> Iterator[str]:
+def _search(search: Search, rejections: bool) -> Iterator[str]:
     if search.because in ("auxiliary", "filter"):
         yield f"load auxiliary object={search.name} requested by file={search.requester}"
     if search.result == "ignored" and search.note:
         yield f"cannot load auxiliary `{search.name}' because of {search.note}"
         return
-    if "/" in search.name or not (search.candidates or search.paths):
+    by_path = "/" in search.name
+    if not (search.candidates or search.paths):
         return
-    yield f"find library={search.name} [0]; searching"
+    if not by_path:
+        yield f"find library={search.name} [0]; searching"
     paths = list(search.paths)
     for number, candidate in enumerate(search.candidates):
         while paths and paths[0].at <= number:
             yield _path(paths.pop(0))
-        yield f"  trying file={candidate.path}"
+        if not by_path:
+            yield f"  trying file={candidate.path}"
+        if rejections:
+            yield from _rejection(candidate)
     yield from map(_path, paths)
-    if not any(c.result.startswith("fatal") for c in search.candidates):
+    if not by_path and not any(c.result.startswith("fatal") for c in search.candidates):
         yield ""
+
+
+def _rejection(candidate: Candidate) -> Iterator[str]:
+    """Why a file was not taken, as far as the loader says."""
+    _, _, why = candidate.result.partition("skipped: ")
+    if why.startswith("wrong ELF class"):
+        yield "    (incompatible ELF class)"
+    elif why.startswith("is for "):
+        yield "    (incompatible ELF machine)"
+    elif why == "no set-uid bit":
+        text = "the shared object cannot be tested for being SUID or the bit is not set"
+        yield f"  refusing to load file={candidate.path}, {text}"
+    elif candidate.result == "missing" or (candidate.errno is not None and not candidate.result.startswith("fatal")):
+        yield "    (no such file)"
 
 
 def _path(path: SearchedPath) -> str:

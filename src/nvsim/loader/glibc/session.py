@@ -116,7 +116,12 @@ def start_directly(
 
 def _outcome(program: ExecImage, facts: LoaderFacts) -> Outcome:
     return Outcome(
-        "exit", steps=program.steps, program=program.path, interpreter=program.interp, assumptions=facts.assumed
+        "exit",
+        steps=program.steps,
+        program=program.path,
+        interpreter=program.interp,
+        assumptions=facts.assumed,
+        libc=f"glibc {facts.version}",
     )
 
 

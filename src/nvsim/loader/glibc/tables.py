@@ -38,6 +38,7 @@ class GlibcRules:
       `sort` -- how objects are ordered for relocation: "original" (to 2.34) or "dfs".
     Texts
       `preload_reason` -- the warning about a preload tells why (from 2.19).
+      `debug_rejections` -- LD_DEBUG tells why a file is not taken (from 2.43).
       `first_assert`, `needed_assert` -- lines of the assertions in ``dl-deps.c`` (to 2.31) and ``dl-version.c``.
     """
 
@@ -62,6 +63,7 @@ class GlibcRules:
     relr: bool
     sort: str
     preload_reason: bool
+    debug_rejections: bool
     first_assert: int | None
     needed_assert: int
 
@@ -128,6 +130,7 @@ def glibc_rules(version: str, machine: str = "x86_64") -> GlibcRules:
         relr=v >= (2, 36),
         sort="dfs" if v >= (2, 35) else "original",
         preload_reason=v >= (2, 19),
+        debug_rejections=v >= (2, 43),
         first_assert=next(line for first, line in _FIRST_ASSERT if v >= first),
         needed_assert=next(line for first, line in _NEEDED_ASSERT if v >= first) or 0,
     )
