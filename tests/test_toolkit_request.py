@@ -206,6 +206,16 @@ def test_one_integrated_gpu_makes_a_host_a_tegra_since_1_19() -> None:
     assert asked("NVIDIA_VISIBLE_DEVICES=all", release="1.18.2", **more).mode == "jit-cdi"
 
 
+def test_tegra_files_make_a_host_a_tegra_only_without_nvml_and_wsl_is_none() -> None:
+    def mode(release: str = NEWEST, **host: bool) -> str:
+        return asked("NVIDIA_VISIBLE_DEVICES=all", caller="runtime", release=release, tegra=True, **host).mode
+
+    assert mode(nvml=False) == "csv"
+    assert mode(nvml=True) == "jit-cdi"
+    assert mode(nvml=False, dxcore=True) == "jit-cdi"
+    assert mode("1.15.0", nvml=False, dxcore=True) == "csv"
+
+
 def test_gated_features_in_legacy_mode_of_1_19_leave_the_container_without_a_gpu() -> None:
     env = ("NVIDIA_VISIBLE_DEVICES=all", "NVIDIA_GDS=enabled")
     request = asked(*env, caller="runtime", mode="legacy")
