@@ -27,8 +27,9 @@ ERRNO_TEXT = {
     "ENOTDIR": "Not a directory",
     "EISDIR": "Is a directory",
     "EIO": "Input/output error",
+    "ENODEV": "No such device",
 }
-_NUMBERS = {"ELOOP": 40, "ENAMETOOLONG": 36, "ENOTDIR": 20, "EISDIR": 21, "EIO": 5}
+_NUMBERS = {"ELOOP": 40, "ENAMETOOLONG": 36, "ENOTDIR": 20, "EISDIR": 21, "EIO": 5, "ENODEV": 19}
 _EARLY = ("ENOENT", "EACCES", "EPERM", "ENOMEM", "EINVAL")  # the only texts that ld.so itself knows
 
 

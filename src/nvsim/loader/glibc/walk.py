@@ -176,6 +176,8 @@ def _read_cache(process: Process) -> LdCache:
         return empty
     opened = _open(process, process.facts.cache)
     if opened is None or not isinstance(opened[0], File):
+        if opened is not None and isinstance(opened[0], Directory):
+            process.errno = "ENODEV"  # it opens, but cannot be mapped
         return empty
     return opened[0].facts.ldcache or empty
 
