@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -65,7 +66,7 @@ def real_listing(root: str, loader: str, path: str) -> Listing:
     """Run the loader inside `root`."""
     command = [loader, "--list", path]
     if root != "/":
-        command = ["chroot", root, *command]
+        command = [shutil.which("chroot", path="/usr/sbin:/usr/bin:/sbin:/bin") or "chroot", root, *command]
     done = subprocess.run(command, capture_output=True, env=dict(ENV), check=False, timeout=60, cwd="/")
     out, err = (b.decode("utf-8", "surrogateescape") for b in (done.stdout, done.stderr))
     return Listing(done.returncode, _VDSO.sub("", _ADDRESS.sub("", out)), err)
