@@ -6,6 +6,7 @@ import pytest
 
 from loadertrees import LD, elf, load, loader, paths, program
 from nvsim.loader.outcome import Cpu, DlopenCall, Machine
+from nvsim.loader.trace import debug_lines
 
 PLAIN = Machine(Cpu(1, "x86_64", ("x86_64",)))
 LIB = "/usr/lib/x86_64-linux-gnu"
@@ -259,6 +260,38 @@ def test_bind_now_finds_lazily_bound_symbols() -> None:
     assert load(entries).started
     assert load(entries, {"LD_BIND_NOW": ""}).started
     assert "undefined symbol: f, version V_1" in load(entries, {"LD_BIND_NOW": "1"}).stderr
+
+
+def test_ldd_with_relocations_tells_every_undefined_symbol() -> None:
+    entries = {"/app/main": program("liba.so"), f"{LIB}/liba.so": elf(undef=["a"], undef_lazy=["b", "c"], defs=["c"])}
+    env = {"LD_TRACE_LOADED_OBJECTS": "1", "LD_WARN": "yes"}
+    outcome = load(entries, env)
+    assert (outcome.stdout, outcome.stderr) == (
+        f"\tliba.so => {LIB}/liba.so (0x...)\n",
+        f"undefined symbol: a\t({LIB}/liba.so)\n",
+    )
+    assert load(entries, {**env, "LD_BIND_NOW": "1"}).stderr.count("undefined symbol") == 2
+
+
+def test_verbose_listings_tell_who_meets_each_version() -> None:
+    entries = {
+        "/app/main": program("liba.so", verneed={"liba.so": ["V_1", "weak:V_2"]}),
+        f"{LIB}/liba.so": elf(verdef=["V_1"]),
+    }
+    outcome = load(entries, {"LD_TRACE_LOADED_OBJECTS": "1", "LD_VERBOSE": "1"})
+    assert outcome.stdout.split("\n\n")[1] == (
+        f"\tVersion information:\n\t/app/main:\n\t\tliba.so (V_1) => {LIB}/liba.so\n"
+        "\t\tliba.so (V_2) [WEAK] => not found\n"
+    )
+
+
+def test_filters_in_the_debug_output_of_old_and_new_loaders() -> None:
+    entries = {"/app/main": program("liba.so"), f"{LIB}/liba.so": elf(auxiliary=["libb.so"]), f"{LIB}/libb.so": elf()}
+    told = {v: [t for t in debug_lines(load(entries, version=v)) if t.startswith("load ")] for v in ("2.17", "2.36")}
+    assert told["2.17"] == told["2.36"] == [f"load auxiliary object=libb.so requested by file={LIB}/liba.so"]
+    entries[f"{LIB}/liba.so"] = elf(filter=["libb.so"])
+    told = {v: [t for t in debug_lines(load(entries, version=v)) if t.startswith("load ")] for v in ("2.17", "2.36")}
+    assert [told[v][0].split()[1] for v in ("2.17", "2.36")] == ["filtered", "auxiliary"]
 
 
 DLOPEN = {

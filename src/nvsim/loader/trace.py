@@ -9,27 +9,27 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from nvsim.loader.glibc.tables import glibc_rules
+from nvsim.loader.glibc.tables import GlibcRules, glibc_rules
 from nvsim.loader.outcome import Candidate, DlopenResult, Outcome, Search, SearchedPath
 
 
 def debug_lines(outcome: Outcome) -> Iterator[str]:
     """The lines of start-up and of every dlopen, in order."""
-    rejections = glibc_rules((outcome.libc or "").removeprefix("glibc ")).debug_rejections
+    rules = glibc_rules((outcome.libc or "").removeprefix("glibc "))
     for search in outcome.searches:
-        yield from _search(search, rejections)
+        yield from _search(search, rules)
     for problem in outcome.version_problems:
         yield f"{problem.provider}: error: version lookup error: {problem.message} (continued)"
     if outcome.undefined is not None:
         obj, text = outcome.undefined
         yield f"{obj}: error: symbol lookup error: {text} (fatal)"
     for call in outcome.dlopen:
-        yield from _dlopen(call, rejections)
+        yield from _dlopen(call, rules)
 
 
-def _dlopen(call: DlopenResult, rejections: bool) -> Iterator[str]:
+def _dlopen(call: DlopenResult, rules: GlibcRules) -> Iterator[str]:
     for search in call.searches:
-        yield from _search(search, rejections)
+        yield from _search(search, rules)
     obj, _, text = (call.error or "").partition(": ")
     if text.startswith("undefined symbol: "):
         yield f"{obj}: error: symbol lookup error: {text} (fatal)"
@@ -37,9 +37,10 @@ def _dlopen(call: DlopenResult, rejections: bool) -> Iterator[str]:
         yield f"{obj}: error: version lookup error: {text} (fatal)"
 
 
-def _search(search: Search, rejections: bool) -> Iterator[str]:
+def _search(search: Search, rules: GlibcRules) -> Iterator[str]:
     if search.because in ("auxiliary", "filter"):
-        yield f"load auxiliary object={search.name} requested by file={search.requester}"
+        kind = "filtered" if search.because == "filter" and rules.debug_filtered else "auxiliary"
+        yield f"load {kind} object={search.name} requested by file={search.requester}"
     if search.result == "ignored" and search.note:
         yield f"cannot load auxiliary `{search.name}' because of {search.note}"
         return
@@ -54,7 +55,7 @@ def _search(search: Search, rejections: bool) -> Iterator[str]:
             yield _path(paths.pop(0))
         if not by_path:
             yield f"  trying file={candidate.path}"
-        if rejections:
+        if rules.debug_rejections:
             yield from _rejection(candidate)
     yield from map(_path, paths)
     if not by_path and not any(c.result.startswith("fatal") for c in search.candidates):

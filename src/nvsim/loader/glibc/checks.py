@@ -25,19 +25,18 @@ def version_problems(process: Process, obj: Object) -> Iterator[VersionProblem]:
             raise InconsistencyError(place, "needed != NULL")
         if provider.faked:
             continue
+        if provider.defined is None:  # the base definition, which bears the soname, counts too
+            provider.defined = frozenset((*provider.elf.verdef, provider.elf.soname))
+        if provider.elf.verdef and provider.defined.issuperset(need.versions):
+            continue
         where = process.label(provider)
         for version in need.versions:
             if not provider.elf.verdef:
                 yield VersionProblem(label, where, version, "none")
-            elif not _defines(provider.elf, version):
+            elif version not in provider.defined:
                 yield VersionProblem(label, where, version, "weak" if version in need.weak else "missing")
     if process.rules.relr and _undeclared_relr(obj.elf):
         raise LoadError(label, "DT_RELR without GLIBC_ABI_DT_RELR dependency")
-
-
-def _defines(elf: ElfFacts, version: str) -> bool:
-    """The base definition, which bears the soname, counts too."""
-    return version in elf.verdef or version == elf.soname
 
 
 def _undeclared_relr(elf: ElfFacts) -> bool:
@@ -55,8 +54,8 @@ def isa_problem(process: Process, order: Iterable[Object]) -> Object | None:
     return next((o for o in order if o.elf.isa_needed & ~have and o is not process.loader), None)
 
 
-def undefined(order: Iterable[Object], scope: list[Object], *, now: bool) -> tuple[Object, str] | None:
-    """The first undefined symbol in the order of relocation, with its text. `now`: what is bound lazily counts too.
+def undefined(order: Iterable[Object], scope: list[Object], *, now: bool) -> Iterator[tuple[Object, str]]:
+    """Every undefined symbol in the order of relocation, with its text. `now`: what is bound lazily counts too.
 
     A symbol with a version is missing only where every object that defines that version has known symbols, and there is one.
     """
@@ -72,8 +71,7 @@ def undefined(order: Iterable[Object], scope: list[Object], *, now: bool) -> tup
         for symbol in wanted:
             name, _, version = symbol.partition("@")
             if symbol not in defined and name not in defined and (not version or version.lstrip("@") in known):
-                return obj, _undefined_text(symbol)
-    return None
+                yield obj, _undefined_text(symbol)
 
 
 def _undefined_text(symbol: str) -> str:

@@ -66,7 +66,7 @@ def _open(process: Process, obj: Object, before: list[Object], *, lazy: bool) ->
     weak = checks.isa_problem(process, order)
     if weak is not None:
         raise LoadError(process.label(weak), "CPU ISA level is lower than required")
-    missing = checks.undefined(order, [*process.scope, *obj.search_list], now=not lazy)
+    missing = next(checks.undefined(order, [*process.scope, *obj.search_list], now=not lazy), None)
     if missing is not None:
         raise LoadError(process.label(missing[0]), missing[1])
 

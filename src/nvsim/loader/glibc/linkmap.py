@@ -6,6 +6,8 @@ Where a file is looked for is `nvsim.loader.glibc.walk`; what is checked once al
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from nvsim.elf.facts import ElfFacts
 from nvsim.loader.access import mount_flags
 from nvsim.loader.glibc import verify
@@ -16,6 +18,7 @@ from nvsim.loader.glibc.state import CutError, EndlessError, InconsistencyError,
 from nvsim.loader.glibc.walk import Found, Hunt, find, open_by_path
 from nvsim.loader.outcome import Search
 
+_already = lru_cache(1 << 14)(Search)  # equal values of many traces are one object
 EMPTY_TOKEN = "empty dynamic string token substitution"
 # Why an object is asked for (`Search.because`).
 NEEDED, PRELOAD, DLOPEN, AUXILIARY, FILTER, PROGRAM = "needed", "preload", "dlopen", "auxiliary", "filter", "program"
@@ -39,7 +42,7 @@ def map_object(
     if known is not None:
         note = "asked for by this name before" if name in known.names else "this is its DT_SONAME"
         process.call(known, name)
-        process.searches.append(Search(name, asked_by, (), "already", known.path, note=note, because=because))
+        process.searches.append(_already(name, asked_by, (), "already", known.path, None, note, because))
         return known
     hunt = Hunt(name, open_exec=because == PROGRAM)
     loader = None if because == DLOPEN else requester

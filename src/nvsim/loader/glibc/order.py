@@ -52,13 +52,14 @@ def _depth_first(objects: list[Object]) -> list[Object]:
         visited.add(id(start))
         while stack:
             obj, rest = stack[-1]
-            step = next((d for d in rest if id(d) not in visited and d.path and not d.faked), None)
-            if step is None:
+            for step in rest:
+                if id(step) not in visited and step.path and not step.faked:
+                    visited.add(id(step))
+                    stack.append((step, iter(step.dependencies or ())))
+                    break
+            else:
                 stack.pop()
                 if id(obj) in inside:
                     out.append(obj)
-                continue
-            visited.add(id(step))
-            stack.append((step, iter(step.dependencies or ())))
     out.reverse()
     return out

@@ -74,16 +74,20 @@ def _startup(process: Process, wishes: Options, said: list[str]) -> int | None:
         for problem in checks.version_problems(process, obj):
             process.problems.append(problem)
             said.append(f"{process.argv0}: {problem.text}\n")
+    order = list(reversed(main.order))
     if wishes.mode != options.NORMAL:
+        if wishes.warn and wishes.mode == options.TRACE:
+            listed = [o for o in order if o is not process.loader]
+            for obj, text in checks.undefined(listed, main.search_list, now=wishes.bind_now):
+                said.append(f"{text}\t({process.label(obj)})\n")
         return None
     if any(p.fatal for p in process.problems):
         return 1
-    order = list(reversed(main.order))
     weak = checks.isa_problem(process, order)
     if weak is not None:
         said.append(f"{process.label(weak)}: CPU ISA level is lower than required\n")
         return 127
-    missing = checks.undefined(order, main.search_list, now=wishes.bind_now)
+    missing = next(checks.undefined(order, main.search_list, now=wishes.bind_now), None)
     if missing is not None:
         obj, text = missing
         process.undefined = (process.label(obj), text)

@@ -12,7 +12,7 @@ from nvsim.ldcache import LdCache
 from nvsim.loader.execve import ExecImage
 from nvsim.loader.glibc.cache_lookup import CacheView
 from nvsim.loader.glibc.tables import GlibcRules
-from nvsim.loader.outcome import LoadedObject, Machine, Search, VersionProblem
+from nvsim.loader.outcome import LoadedObject, Machine, Search, SearchedPath, VersionProblem
 from nvsim.rootfs.node import File
 from nvsim.rootfs.resolve import Resolver
 
@@ -95,11 +95,12 @@ class SearchDirectory:
 
 @define(eq=False)
 class SearchList:
-    """A path list with its directories: `stage` and `set_by` for reports."""
+    """A path list with its directories: `stage` and `set_by` for reports, `searched` what was reported of it already."""
 
     stage: str
     set_by: str
     directories: list[SearchDirectory]
+    searched: dict[tuple[int, int, int], SearchedPath] = field(factory=dict)
 
 
 @define(eq=False)
@@ -108,7 +109,7 @@ class Object:
 
     `path` is the string it was opened by ("" for the main program), `names` every name that it was requested by and matched. `loader` is
     the object whose DT_NEEDED brought it in, `origin` the directory that ``$ORIGIN`` stands for. `rpath` and `runpath` are its lists once
-    they were looked at (None = there is nothing to search). `dependencies` are the direct ones, `search_list` the breadth-first list of
+    they were looked at (None = there is nothing to search), `defined` its versions likewise. `dependencies` are the direct ones, `search_list` the breadth-first list of
     an object that was opened itself, `order` that list sorted for relocation. `faked` stands for a missing library in a listing;
     `mapped`: it is in the link map.
     `name` (first requested), `requester` and `stage` are for reports.
@@ -126,6 +127,7 @@ class Object:
     names: set[str] = field(factory=set)
     rpath: SearchList | bool | None = False
     runpath: SearchList | bool | None = False
+    defined: frozenset[str | None] | None = None
     dependencies: list[Object] | None = None
     search_list: list[Object] | None = None
     order: list[Object] | None = None
@@ -151,7 +153,7 @@ class Process:
     ever called so) and `inodes`; `scope` the global search list. `errno` is that of
     the last failing system call. `tracing`: only a listing is wanted, a missing library is no error. `undefined` is the object and text of
     a symbol that ended start-up. Remembered between searches: `directories` by prefix, `library_list` and `system_list`, the cache, and which line of
-    ld.so.conf names a directory (`conf_sources`).
+    ld.so.conf names a directory (`conf_sources`). `learned` counts what was found out of directories.
     """
 
     image: ExecImage
@@ -180,6 +182,7 @@ class Process:
     directories: dict[str, SearchDirectory] = field(factory=dict)
     library_list: SearchList | None = None
     system_list: SearchList | None = None
+    learned: int = 0
     errno: str | None = None
     cache: LdCache | None = None
     conf_sources: dict[str, str] | None = None
@@ -201,11 +204,13 @@ class Process:
         """Append an object to the map."""
         obj.mapped = True
         self.map.append(obj)
-        for name in obj.names:
-            self.names.setdefault(name, []).append(obj)
         soname = obj.elf.soname
-        if soname is not None and soname not in obj.names:
-            self.names.setdefault(soname, []).append(obj)
+        for name in obj.names if soname is None or soname in obj.names else (*obj.names, soname):
+            having = self.names.get(name)
+            if having is None:
+                self.names[name] = [obj]
+            else:
+                having.append(obj)
         if obj.node is not None:
             self.inodes[obj.node.inode] = obj
 

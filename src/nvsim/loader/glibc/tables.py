@@ -38,7 +38,8 @@ class GlibcRules:
       `sort` -- how objects are ordered for relocation: "original" (to 2.34) or "dfs".
     Texts
       `preload_reason` -- the warning about a preload tells why (from 2.19).
-      `debug_rejections` -- LD_DEBUG tells why a file is not taken (from 2.43).
+      `debug_rejections` -- LD_DEBUG tells why a file is not taken (from 2.43). `debug_filtered` -- it tells DT_FILTER from DT_AUXILIARY (to
+      2.19).
       `first_assert`, `needed_assert` -- lines of the assertions in ``dl-deps.c`` (to 2.31) and ``dl-version.c``.
     """
 
@@ -64,6 +65,7 @@ class GlibcRules:
     sort: str
     preload_reason: bool
     debug_rejections: bool
+    debug_filtered: bool
     first_assert: int | None
     needed_assert: int
 
@@ -99,6 +101,7 @@ _NEEDED_ASSERT = (((2, 35), 204), ((2, 27), 205), ((2, 0), 224))
 
 
 @lru_cache(maxsize=64)
+@lru_cache(64)
 def glibc_rules(version: str, machine: str = "x86_64") -> GlibcRules:
     """The rules of a glibc version ("2.36") for programs of a machine (``ElfFacts.machine``)."""
     v = libc_version(version)
@@ -131,6 +134,7 @@ def glibc_rules(version: str, machine: str = "x86_64") -> GlibcRules:
         sort="dfs" if v >= (2, 35) else "original",
         preload_reason=v >= (2, 19),
         debug_rejections=v >= (2, 43),
+        debug_filtered=v < (2, 20),
         first_assert=next(line for first, line in _FIRST_ASSERT if v >= first),
         needed_assert=next(line for first, line in _NEEDED_ASSERT if v >= first) or 0,
     )

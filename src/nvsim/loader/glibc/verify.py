@@ -6,6 +6,8 @@ object itself; their message names what was asked for, not the file.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from attrs import evolve
 
 from nvsim.elf import header
@@ -65,6 +67,7 @@ def verify(
     return ACCEPT, "", None
 
 
+@lru_cache(256)
 def _abi_fits(tag: str, kernel: int) -> bool:
     system, _, version = tag.partition(" ")
     numbers = ([int(p) for p in version.split(".") if p.isdigit()] + [0, 0, 0])[:3]

@@ -7,6 +7,8 @@ The lists are `nvsim.loader.glibc.lists`, the checks of an opened file `nvsim.lo
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from attrs import define, field
 
 from nvsim.ldcache import LdCache
@@ -15,10 +17,13 @@ from nvsim.loader.glibc import cache_lookup, verify
 from nvsim.loader.glibc.cache_source import cache_source
 from nvsim.loader.glibc.lists import expand_for, rpath_list, runpath_list
 from nvsim.loader.glibc.paths import directory_prefix
-from nvsim.loader.glibc.state import ERRNO_TEXT, LoadError, Object, Process, SearchDirectory, SearchList
+from nvsim.loader.glibc.state import ERRNO_TEXT, LoadError, Object, Process, SearchList
 from nvsim.loader.outcome import Candidate, SearchedPath
 from nvsim.rootfs.node import Directory, File, Node
 from nvsim.rootfs.resolve import PathError
+
+_candidate_value = lru_cache(1 << 14)(Candidate)  # equal values of many traces are one object
+_path_value = lru_cache(1 << 12)(SearchedPath)
 
 Found = tuple[File, str, str]
 """A file that may be the library, its canonical path, and the path it was opened by."""
@@ -45,7 +50,7 @@ def find(process: Process, hunt: Hunt, requester: Object | None, *, preload: boo
     hit = _rpaths(process, hunt, requester) if requester is None or requester.elf.runpath is None else None
     if hit is None and process.library_list is not None:
         hit = _walk(process, hunt, process.library_list)
-    if hit is None and requester is not None:
+    if hit is None and requester is not None and requester.runpath is not None:
         runpath = runpath_list(process, requester)
         if runpath is not None:
             hit = _walk(process, hunt, runpath)
@@ -80,22 +85,19 @@ def _nothing(process: Process, hunt: Hunt) -> LoadError:
 
 def _rpaths(process: Process, hunt: Hunt, requester: Object | None) -> Found | None:
     """DT_RPATH of the requester, of what loaded it, and so on; then that of the main program, if it was not among them."""
-    chain: list[Object] = []
-    obj = requester
-    while obj is not None:
-        chain.append(obj)
-        obj = obj.loader
-    if process.map and not any(o is process.main for o in chain):
-        chain.append(process.main)
-    for owner in chain:
-        rpath = rpath_list(process, owner)
-        if rpath is None:
-            continue
-        hit = _walk(process, hunt, rpath)
-        if hit is not None:
-            return hit
-        if _all_absent(rpath):
-            owner.rpath = None
+    main = process.map[0] if process.map else None
+    owner = requester or main
+    did_main = main is None
+    while owner is not None:
+        did_main = did_main or owner is main
+        rpath = rpath_list(process, owner) if owner.rpath is not None else None
+        if rpath is not None:
+            hit = _walk(process, hunt, rpath)
+            if hit is not None:
+                return hit
+            if _all_absent(rpath):
+                owner.rpath = None
+        owner = owner.loader or (None if did_main else main)
     return None
 
 
@@ -112,15 +114,18 @@ def _walk(process: Process, hunt: Hunt, path_list: SearchList) -> Found | None:
     for at, directory in enumerate(path_list.directories):
         if directory.what != what:
             what = directory.what
-            hunt.paths.append(_searched(hunt, path_list.directories[at:], what, set_by))
-        here = False
+            hunt.paths.append(_searched(process, hunt, path_list, at))
         exists = directory.exists
+        if exists.count(False) == len(exists):
+            continue
+        here = False
         for i, prefix in enumerate(directory.prefixes):
             if exists[i] is False:
                 continue
             hit = _candidate(process, hunt, stage, prefix + hunt.name, set_by)
             if exists[i] is None:
                 exists[i] = hit is not None or _exists(process, prefix)
+                process.learned += 1
             if hit is not None:
                 return hit
             here = here or exists[i] is not False
@@ -129,15 +134,23 @@ def _walk(process: Process, hunt: Hunt, path_list: SearchList) -> Found | None:
     return None
 
 
-def _searched(hunt: Hunt, directories: list[SearchDirectory], what: str, set_by: str) -> SearchedPath:
+def _searched(process: Process, hunt: Hunt, path_list: SearchList, at: int) -> SearchedPath:
+    """The directories from number `at` on that one source brought up; made once as long as nothing more is learned of directories."""
+    key = (at, len(hunt.seen), process.learned)
+    known = path_list.searched.get(key)
+    if known is not None:
+        return known
     tried: list[str] = []
     absent: list[str] = []
-    for directory in directories:
-        if directory.what != what:
+    first = path_list.directories[at]
+    for directory in path_list.directories[at:]:
+        if directory.what != first.what:
             break
         for prefix, exists in zip(directory.prefixes, directory.exists, strict=True):
             (absent if exists is False else tried).append(prefix.rstrip("/") or prefix[:1])
-    return SearchedPath(len(hunt.seen), what, directories[0].where, set_by, tuple(tried), tuple(absent))
+    known = _path_value(len(hunt.seen), first.what, first.where, path_list.set_by, tuple(tried), tuple(absent))
+    path_list.searched[key] = known
+    return known
 
 
 def _exists(process: Process, directory: str) -> bool:
@@ -154,7 +167,7 @@ def _exists(process: Process, directory: str) -> bool:
 
 def _from_cache(process: Process, hunt: Hunt, nodeflib: bool) -> Found | None:
     path = str(process.facts.cache)
-    hunt.paths.append(SearchedPath(len(hunt.seen), "cache", None, "the loader", (path,)))
+    hunt.paths.append(_path_value(len(hunt.seen), "cache", None, "the loader", (path,)))
     if process.cache is None:
         process.cache = _read_cache(process)
     entry = cache_lookup.lookup(process.cache, hunt.name, process.rules, process.view)
@@ -189,7 +202,7 @@ def _candidate(process: Process, hunt: Hunt, stage: str, path: str, set_by: str)
         errno = process.errno or ""
         missing = errno in ("ENOENT", "ENOTDIR")
         result = "missing" if missing else f"skipped: {ERRNO_TEXT.get(errno, errno)}"
-        hunt.seen.append(Candidate(stage, path, set_by, result, process.errno))
+        hunt.seen.append(_candidate_value(stage, path, set_by, result, process.errno))
         return None
     node, where = opened
     program = process.image.elf
@@ -201,7 +214,7 @@ def _candidate(process: Process, hunt: Hunt, stage: str, path: str, set_by: str)
         assert isinstance(node, File)
         if not hunt.need_setuid or node.mode & 0o4000:
             process.errno = None
-            hunt.seen.append(Candidate(stage, path, set_by, "hit"))
+            hunt.seen.append(_candidate_value(stage, path, set_by, "hit"))
             return node, where, path
         text = "no set-uid bit"
     elif verdict == verify.OTHER_CLASS:
