@@ -70,23 +70,13 @@ def result_of(case_id: str, probe: dict[str, Any]) -> dict[str, Any]:
     outcome = session.outcome
     if outcome.outcome == "exec-error":
         return {"exec_errno": outcome.errno}
-    if probe["loader"] == "exec" and not outcome.started:
-        return {"missing": outcome.stderr.split(": ")[2]}
     if probe["loader"] == "exec":
-        lines = [o.path if o.name is None or "/" in o.name else f"{o.name} => {o.path}" for o in outcome.objects]
-        return {"rc": 0, "stdout": "\n".join(["linux-vdso.so.1", *lines])}
+        lines = [line.strip().removesuffix(" (0x...)") for line in outcome.stdout.splitlines()]
+        return {"rc": outcome.exit_code, "stdout": "\n".join(["linux-vdso.so.1", *lines])}
     if not outcome.started:
         return {"rc": outcome.exit_code, "stderr": outcome.stderr}
     answer = session.dlopen(DlopenCall(argv[1]))
     return {"rc": 0 if answer.ok else 1, "stdout": f"OK {answer.path}" if answer.ok else f"ERR {answer.error}"}
-
-
-def recorded(probe: dict[str, Any]) -> dict[str, Any]:
-    """The recorded result; of a listing with missing libraries only the first of them, at which a real start ends."""
-    for line in probe["result"].get("stdout", "").splitlines() if probe["loader"] == "exec" else ():
-        if line.endswith(" => not found"):
-            return {"missing": line.partition(" ")[0]}
-    return probe["result"]
 
 
 @pytest.mark.parametrize("loader", ["exec", "glibc", "nix", "nix-nocache", "musl"])
@@ -94,8 +84,6 @@ def test_what_programs_meet_is_what_was_recorded(loader: str) -> None:
     asked = [(case, probe) for case, probes in RECORDED for probe in probes if probe["loader"] == loader]
     assert asked
     wrong = [
-        (case, p["argv"], p["env"], want, got)
-        for case, p in asked
-        if (got := result_of(case, p)) != (want := recorded(p))
+        (case, p["argv"], p["env"], p["result"], got) for case, p in asked if (got := result_of(case, p)) != p["result"]
     ]
     assert not wrong, f"{len(wrong)} of {len(asked)}, the first: {wrong[0]}"

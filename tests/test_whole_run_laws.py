@@ -73,7 +73,7 @@ def injected(result: Result) -> bool:
     return result.plan is not None and result.injected is not None and result.injected.failure is None
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(hosts, images, wishes, st.sampled_from(MODES))
 def test_every_mount_has_its_source_and_every_reason_names_an_input(
     host_name: str, image_name: str, visible: str, mode: str
@@ -93,7 +93,7 @@ def test_every_mount_has_its_source_and_every_reason_names_an_input(
     assert all(why.input.startswith(INPUTS) for why in reasons), {w.input for w in reasons}
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(hosts, images, capabilities, capabilities, st.sampled_from(MODES))
 def test_more_capabilities_never_inject_less(
     host_name: str, image_name: str, some: frozenset[str], further: frozenset[str], mode: str
@@ -124,7 +124,7 @@ def test_both_engines_inject_the_same_gpu_nodes(name: str, naming: str) -> None:
         assert nodes[0] == nodes[1] != set()
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(
     hosts,
     st.sampled_from(["yaml", "json"]),
@@ -144,7 +144,7 @@ def test_what_is_generated_is_valid_and_can_be_injected(name: str, form: str, op
         assert "NVIDIA_VISIBLE_DEVICES=void" in after["process"]["env"]
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(
     hosts,
     images,

@@ -112,9 +112,14 @@ def who_is_called(scenario: Scenario) -> Call:
 
 def _with_runtime(scenario: Scenario, call: Call) -> Call:
     """`call`, the NVIDIA runtime taken into account: it runs beside whatever the engine does itself."""
-    settings, default = scenario.settings, scenario.host.toolkit.runtime
-    if settings.runtime is not None and settings.runtime.startswith("nvidia"):
-        return evolve(call, who="runtime", because=_joined(f"--runtime={settings.runtime}", call.because))
+    settings, toolkit = scenario.settings, scenario.host.toolkit
+    default, named = toolkit.runtime, settings.runtime or ""
+    if named.startswith("nvidia") and toolkit.version is None and settings.toolkit_version is None:
+        configured = call.engine.name in ("containerd", "cri-o")
+        text = f'no runtime for "{named}" is configured' if configured else f"unknown or invalid runtime name: {named}"
+        return evolve(call, who="refused", because=f"host {scenario.host.name} has no NVIDIA toolkit", refusal=text)
+    if named.startswith("nvidia"):
+        return evolve(call, who="runtime", because=_joined(f"--runtime={named}", call.because))
     if settings.runtime is None and default.startswith("nvidia"):
         why = f"{default} is the default runtime of host {scenario.host.name}"
         return evolve(call, who="runtime", because=_joined(why, call.because))

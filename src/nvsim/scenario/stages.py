@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import tomllib
-from typing import Any
 
 from attrs import evolve, frozen
 
-from nvsim.errors import InputError
 from nvsim.host.profile import HostProfile
-from nvsim.inject.cdi.apply import apply_on
+from nvsim.inject.cdi.apply import prepare, run_hooks
 from nvsim.inject.cdi.inject import inject_devices
-from nvsim.inject.cdi.plan import merged, plan_of_config, plan_on
-from nvsim.inject.cdi_runtime import CdiSettings
+from nvsim.inject.cdi.plan import merged, plan_of_config
 from nvsim.inject.generate.host import CdiHost, host_of_profile
 from nvsim.inject.generate.platform import platform_of
 from nvsim.inject.legacy.apply import apply
@@ -25,8 +22,8 @@ from nvsim.rootfs.resolve import PathError, Resolved, resolve
 from nvsim.scenario.configuration import config_text
 from nvsim.scenario.engine import Process, capabilities_of
 from nvsim.scenario.engine_call import Call
+from nvsim.scenario.engine_runtime import run_on
 from nvsim.scenario.engine_spec import oci_config
-from nvsim.scenario.engine_specs import host_specs
 from nvsim.scenario.messages import create_failed, hook_failed, runtime_failed
 from nvsim.scenario.model import Scenario
 from nvsim.toolkit.releases import release_of
@@ -35,7 +32,6 @@ from nvsim.toolkit.resolve import resolve_request
 
 NEWEST = "1.20.0"
 ENGINE, RUNTIME, HOOK, CREATE = "engine", "runtime", "hook", "create"
-_CDI_ROUTES = ("cdi", "jit-cdi", "csv")
 
 
 @frozen(slots=True)
@@ -102,51 +98,72 @@ def _properties(host: HostProfile) -> dict[str, str]:
     return {k: v for k, v in known.items() if v}
 
 
-def _config(text: str | None) -> dict[str, Any]:
-    try:
-        return tomllib.loads(text or "")
-    except tomllib.TOMLDecodeError as e:
-        raise InputError(f"bad TOML: {e}", source="config.toml") from None
-
-
 def _driver_root(config: str | None) -> str:
-    cli = _config(config).get("nvidia-container-cli")
+    """``nvidia-container-cli.root``; "" where it is not told, or config.toml is broken (which the toolkit itself refuses)."""
+    try:
+        cli = tomllib.loads(config or "").get("nvidia-container-cli")
+    except tomllib.TOMLDecodeError:
+        return ""
     return str(cli.get("root") or "") if isinstance(cli, dict) else ""
 
 
 def inject(scenario: Scenario, request: ContainerRequest, call: Call, process: Process, root: RootFS) -> Prepared:
-    """Plan and do everything that puts the driver into the container: the engine's own CDI devices, then the toolkit's."""
+    """Plan and do everything that puts the driver into the container, in the order in which it happens: the engine's own CDI devices and
+    the runtime's edits, mounts and device nodes, the prestart hook with the legacy engine, the other hooks."""
     host = host_of_profile(scenario.host)
     oci = oci_config(scenario, process, call)
-    plan: InjectionPlan | None = None
+    plans: list[InjectionPlan] = []
     if call.cdi_devices and call.registry is not None:
         edits = call.registry.edits_for(call.cdi_devices)[0]
         try:
             after = inject_devices(oci, call.registry, call.cdi_devices, host.resolver)
         except ToolFailure as e:
-            plan = InjectionPlan("cdi", failure=e.text)
-            return Prepared(process, Injected(root, (), e.text, 1), plan, ENGINE)
-        plan = plan_of_config(host, oci, after, [edits], "cdi")
+            return Prepared(process, Injected(root, (), e.text, 1), InjectionPlan("cdi", failure=e.text), ENGINE)
+        plans.append(plan_of_config(host, oci, after, [edits], "cdi"))
         oci = after
-    if call.who == "runtime" and request.route in _CDI_ROUTES:
-        added = plan_on(host, _cdi_settings(scenario, request, process), oci)
-        plan = added if plan is None else merged(plan, added)
+    if call.who == "runtime":
+        release = release_of(toolkit_version(scenario))
+        platform = platform_of(host, _driver_root(config_text(scenario)))
+        added, oci = run_on(scenario, oci, host, platform, release, request.route)
+        plans.append(added)
         if added.failure is not None:
-            return Prepared(process, Injected(root, (), added.failure, 1), plan, RUNTIME)
+            return Prepared(process, Injected(root, (), added.failure, 1), _whole(plans), RUNTIME)
+    plan = _whole(plans)
     process = _with_edits(process, plan)
-    injected, stage = Injected(root), None
-    if plan is not None:
-        injected = apply_on(plan, root, host, userns=scenario.settings.rootless)
-        stage = CREATE
-    if injected.failure is None and request.route == "legacy":
-        engine = release_of(toolkit_version(scenario)).engine
-        legacy = plan_legacy(scenario.host, injected.rootfs, request.cli_args, engine=engine)
-        legacy = _rootless_checked(scenario, request, legacy)
-        plan = legacy if plan is None else merged(plan, legacy)
+    injected = prepare(plan, root, host, userns=scenario.settings.rootless)
+    if injected.failure is not None:
+        return Prepared(process, injected, plan, CREATE)
+    if request.route == "legacy":
+        legacy = _legacy_plan(scenario, request, injected.rootfs)
         done = apply(legacy, injected.rootfs, scenario.host)
         injected = evolve(done, effects=(*injected.effects, *done.effects))
-        stage = HOOK
-    return Prepared(process, injected, plan, stage if injected.failure is not None else None)
+        if injected.failure is not None:
+            return Prepared(process, injected, merged(plan, legacy), HOOK)
+        others = run_hooks(plan, injected, host)
+        return Prepared(process, others, merged(plan, legacy), CREATE if others.failure is not None else None)
+    injected = run_hooks(plan, injected, host)
+    nothing = not plans or (request.route == "none" and plan == InjectionPlan(plan.engine))
+    return Prepared(process, injected, None if nothing else plan, CREATE if injected.failure is not None else None)
+
+
+def _whole(plans: list[InjectionPlan]) -> InjectionPlan:
+    whole = InjectionPlan("none")
+    for plan in plans:
+        whole = merged(whole, plan)
+    return whole
+
+
+def _legacy_plan(scenario: Scenario, request: ContainerRequest, rootfs: RootFS) -> InjectionPlan:
+    engine = release_of(toolkit_version(scenario)).engine
+    env = {**dict(scenario.host.toolkit.env), **dict(request.cli_env)}
+    if scenario.host.toolkit.path is not None:
+        env["PATH"] = scenario.host.toolkit.path
+    plan = plan_legacy(scenario.host, rootfs, request.cli_args, env=env, engine=engine)
+    if scenario.settings.rootless and plan.failure is None and "--no-cgroups" not in request.cli_args:
+        return evolve(
+            plan, failure=_NO_DEVICE_RULES
+        )  # the device cgroup cannot be changed without privileges (cgroup v2)
+    return plan
 
 
 _NO_DEVICE_RULES = (
@@ -155,16 +172,7 @@ _NO_DEVICE_RULES = (
 )
 
 
-def _rootless_checked(scenario: Scenario, request: ContainerRequest, plan: InjectionPlan) -> InjectionPlan:
-    """Without privileges the device cgroup cannot be changed: ``no-cgroups`` is needed then (cgroup v2)."""
-    if not scenario.settings.rootless or plan.failure is not None or "--no-cgroups" in request.cli_args:
-        return plan
-    return evolve(plan, failure=_NO_DEVICE_RULES)
-
-
-def _with_edits(process: Process, plan: InjectionPlan | None) -> Process:
-    if plan is None:
-        return process
+def _with_edits(process: Process, plan: InjectionPlan) -> Process:
     env = merged_environment(process.env, tuple(f"{k}={v}" for k, v in plan.env))
     return evolve(process, env=env, groups=(*process.groups, *plan.gids))
 
@@ -177,43 +185,6 @@ def merged_environment(env: tuple[str, ...], added: tuple[str, ...]) -> tuple[st
         entries.pop(name, None)
         entries[name] = value
     return tuple(f"{k}={v}" for k, v in entries.items())
-
-
-def _cdi_settings(scenario: Scenario, request: ContainerRequest, process: Process) -> CdiSettings:
-    """What nvidia-container-runtime knows when it starts to edit the spec."""
-    config = _config(config_text(scenario))
-    runtime = config.get("nvidia-container-runtime", {})
-    modes = runtime.get("modes", {})
-    cdi, jit = modes.get("cdi", {}), modes.get("jit-cdi", {})
-    dirs = tuple(cdi.get("spec-dirs", ("/etc/cdi", "/var/run/cdi")))
-    csv = modes.get("csv", {})
-    return CdiSettings(
-        request.route,
-        request.devices or (),
-        request.gated,
-        request.imex_channels,
-        default_kind=cdi.get("default-kind") or "nvidia.com/gpu",
-        spec_dirs=dirs,
-        driver_root=config.get("nvidia-container-cli", {}).get("root") or "",
-        hook_path=_ctk_path(scenario, config),
-        features=tuple(jit.get("nvcdi-feature-flags", ())),
-        disabled_hooks=tuple(jit.get("nvcdi-disable-hooks", ())),
-        csv_dir=csv.get("mount-spec-path") or "/etc/nvidia-container-runtime/host-files-for-container.d",
-        every_csv="NVIDIA_REQUIRE_JETPACK=csv-mounts=all" in process.env,
-        csv_compat_root=csv.get("compat-container-root") or "",
-        specs=tuple(host_specs(scenario).items()) if request.route == "cdi" else (),
-    )
-
-
-def _ctk_path(scenario: Scenario, config: dict[str, Any]) -> str:
-    path = str(config.get("nvidia-ctk", {}).get("path") or "nvidia-ctk")
-    if path.startswith("/"):
-        return path
-    for directory in (scenario.host.toolkit.path or "").split(":"):
-        found = resolve(scenario.host.tree, f"{directory}/{path}") if directory.startswith("/") else None
-        if isinstance(found, Resolved):
-            return f"{directory}/{path}"
-    return "/usr/bin/nvidia-ctk"
 
 
 def engine_refusal_message(call: Call) -> str:
@@ -233,9 +204,7 @@ def failure_message(request: ContainerRequest, prepared: Prepared) -> str:
     if prepared.stage == ENGINE:
         return f"docker: Error response from daemon: CDI device injection failed: {failure}"
     if prepared.stage == RUNTIME:
-        return runtime_failed(
-            f"could not apply required modification to OCI specification: error modifying OCI spec: {failure}"
-        )
+        return runtime_failed(failure)
     if prepared.stage == HOOK:
         lines = "".join(f"{line}\n" for line in request.lines)
         return hook_failed(prepared.injected.exit or 1, lines + failure)

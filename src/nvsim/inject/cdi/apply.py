@@ -44,6 +44,12 @@ def apply_on(
 ) -> Injected:
     """As `apply_cdi`, for the generator's view of a host. `readonly`: the root is read-only while the hooks run (it usually is not:
     the runtime makes it so after them). `userns`: in a user namespace device nodes are bind-mounted, as mknod is not allowed."""
+    prepared = prepare(plan, rootfs, host, userns=userns)
+    return prepared if prepared.failure is not None else run_hooks(plan, prepared, host, readonly=readonly)
+
+
+def prepare(plan: InjectionPlan, rootfs: RootFS, host: CdiHost, *, userns: bool = False) -> Injected:
+    """The first half: mounts and device nodes."""
     if plan.failure is not None:
         return Injected(rootfs, (), plan.failure, 1)
     work = _Work(rootfs.edit())
@@ -57,8 +63,12 @@ def apply_on(
                 _device(work, node)
     except ToolFailure as e:
         return Injected(work.editor.freeze(), tuple(work.effects), e.text, 1)
-    root, effects = work.editor.freeze(), tuple(work.effects)
-    return _run_hooks(plan.hooks, root, effects, host, readonly)
+    return Injected(work.editor.freeze(), tuple(work.effects))
+
+
+def run_hooks(plan: InjectionPlan, prepared: Injected, host: CdiHost, *, readonly: bool = False) -> Injected:
+    """The second half: the hooks that run before the container starts, on a prepared root."""
+    return _run_hooks(plan.hooks, prepared.rootfs, prepared.effects, host, readonly)
 
 
 def _run_hooks(

@@ -187,14 +187,19 @@ def _hooks(before: Mapping[str, Any], after: Mapping[str, Any], reasons: _Reason
 
 
 def is_nvidia_hook(path: str, argv: Sequence[str]) -> bool:
-    """Whether a hook is one that nvsim knows the effect of."""
+    """Whether a hook is one of nvidia-cdi-hook, whose effect nvsim knows."""
     name = posixpath.basename(path)
     return name == "nvidia-cdi-hook" or (name == "nvidia-ctk" and list(argv[1:2]) == ["hook"])
+
+
+def is_prestart_hook(path: str) -> bool:
+    """Whether a hook is the toolkit's prestart hook, which runs the legacy engine."""
+    return posixpath.basename(path) in ("nvidia-container-runtime-hook", "nvidia-container-toolkit")
 
 
 def _unknown_hooks(after: Mapping[str, Any]) -> Iterable[str]:
     for stage in STAGES:
         for hook in (after.get("hooks") or {}).get(stage) or ():
             path = str(hook.get("path", ""))
-            if not is_nvidia_hook(path, hook.get("args") or ()):
+            if not is_nvidia_hook(path, hook.get("args") or ()) and not is_prestart_hook(path):
                 yield f"the {stage} hook {path} is not modelled; it is taken to succeed without changing the root"
