@@ -7,7 +7,6 @@ from typing import Literal
 
 from attrs import field, frozen
 
-from nvsim.toolkit.config_schema import ToolkitConfig
 from nvsim.toolkit.go_strings import items_of
 from nvsim.toolkit.mounts import Mount
 from nvsim.toolkit.releases import Release
@@ -77,32 +76,6 @@ def preferred_variables(swarm_resource: str | None, release: Release, caller: Ca
     if swarm_resource is None or (caller == "runtime" and not release.runtime_swarm_resource):
         return ()
     return (swarm_resource,) if release.swarm_resource == "one" else items_of(swarm_resource)
-
-
-def runtime_view(
-    env: Iterable[str],
-    config: ToolkitConfig,
-    release: Release,
-    *,
-    mounts: tuple[Mount, ...] = (),
-    annotations: Mapping[str, str] | None = None,
-    bounding: Sequence[str] = (),
-) -> ImageView:
-    """What nvidia-container-runtime sees of a container before it knows the mode. Raises `BadEnvironment`.
-
-    disable-require of config.toml does not count here; the annotations do (`nvsim.toolkit.mode.resolve_runtime_mode` takes them away).
-    """
-    return ImageView(
-        environment(env),
-        mounts,
-        annotations or {},
-        is_privileged(bounding),
-        config.accept_envvar_unprivileged,
-        config.accept_volume_mounts,
-        preferred_variables(config.swarm_resource, release, "runtime"),
-        config.runtime.modes.cdi.annotation_prefixes,
-        bool(config.features.ignore_imex_channel_requests),
-    )
 
 
 def is_privileged(capabilities: Sequence[str]) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from attrs import evolve, frozen
+from attrs import frozen
 
 from nvsim.toolkit.cdi_name import is_qualified
 from nvsim.toolkit.devices import VISIBLE, env_list, visible_devices
@@ -59,20 +59,6 @@ def resolve_mode(requested: str, view: ImageView, platform: Platform, release: R
         )
     name, because = ("cdi", why) if named else _by_platform(platform, release, caller)
     return Mode(name, because, (*log, ("info", f"Auto-detected mode as '{name}'")))
-
-
-def resolve_runtime_mode(
-    requested: str, view: ImageView, platform: Platform, release: Release
-) -> tuple[Mode, ImageView]:
-    """The mode of nvidia-container-runtime, and what it then sees of the container: annotations count in cdi mode alone.
-
-    Since 1.18 the view is built anew without them, and the mode told once more. Raises as `resolve_mode`.
-    """
-    mode = resolve_mode(requested, view, platform, release, "runtime")
-    if release.annotations != "image" or mode.name == "cdi" or not view.annotation_prefixes:
-        return mode, view
-    again = resolve_mode(mode.name, view, platform, release, "runtime")
-    return evolve(mode, log=(*mode.log, *again.log)), evolve(view, annotation_prefixes=())
 
 
 def only_cdi_devices(view: ImageView, release: Release, caller: Caller) -> bool:

@@ -1,32 +1,43 @@
 """From a container and a host's settings to a `ContainerRequest`: what hook and runtime decide before any driver file is looked at.
 
 It is made of the same functions that model the programs themselves: `nvsim.toolkit.hook_request.decide` for the hook,
-`nvsim.toolkit.mode` and `nvsim.toolkit.cdi_request` for the runtime.
+`nvsim.toolkit.runtime` and `nvsim.toolkit.cdi_request` for the runtime. What the runtime then makes of the spec is in `nvsim.inject`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from attrs import evolve, frozen
 
 from nvsim.toolkit.cdi_name import NamePanic
 from nvsim.toolkit.cdi_request import CdiRequest, cdi_request, needs_graphics
-from nvsim.toolkit.config import ConfigError, config_path, host_defaults, load_config
+from nvsim.toolkit.config import config_path
 from nvsim.toolkit.config_schema import ToolkitConfig
 from nvsim.toolkit.devices import imex_channels, visible_devices
-from nvsim.toolkit.go_text import go_quote
 from nvsim.toolkit.hook import hook_view
 from nvsim.toolkit.hook_cli import cli_arguments
 from nvsim.toolkit.hook_input import HookFailure, HookSpec, HostFiles, read_config
 from nvsim.toolkit.hook_request import HookDecision, decide
-from nvsim.toolkit.image import GATED, BadEnvironment, Caller, ImageView, gated_features, is_privileged, runtime_view
-from nvsim.toolkit.mode import Platform, resolve_runtime_mode
+from nvsim.toolkit.image import GATED, BadEnvironment, Caller, ImageView, gated_features, is_privileged
+from nvsim.toolkit.mode import MODE_KEY, Platform
 from nvsim.toolkit.mounts import ROOT, Mount
 from nvsim.toolkit.releases import Release, release_of
 from nvsim.toolkit.request import Because, ContainerRequest, Refusal
 from nvsim.toolkit.requirements import RequirementError, parse_requirements, unmet
 from nvsim.toolkit.requirements_env import requirements, requirements_disabled
+from nvsim.toolkit.runtime import (
+    CONSTRUCT,
+    MODIFY,
+    RuntimeFailure,
+    RuntimeProcess,
+    RuntimeView,
+    check_mode,
+    read_runtime_config,
+    resolve_runtime_mode,
+    spec_view,
+)
 
 HOOK = "nvidia-container-runtime-hook"
 RUNTIME = "nvidia-container-runtime"
@@ -94,7 +105,7 @@ def resolve_request(
     platform = Platform(nvml, dxcore, tegra, gpu_names)
     site = _Site(release, platform, files, None if mode == "auto" else mode, properties)
     container = _Container(env, tuple(Mount(*m) for m in mounts), annotations or {}, bounding)
-    return _by_hook(container, site) if caller == "hook" else _by_runtime(container, site, config_toml)
+    return _by_hook(container, site) if caller == "hook" else _by_runtime(container, site)
 
 
 def _by_hook(container: _Container, site: _Site, *, env_after: tuple[str, ...] = ()) -> ContainerRequest:
@@ -103,7 +114,7 @@ def _by_hook(container: _Container, site: _Site, *, env_after: tuple[str, ...] =
     try:
         config = read_config("", {}, site.files, "/", release)
     except HookFailure as e:
-        return _refused(HOOK, "auto", str(e), (("refused", Because("config.toml", "the hook refuses it")),), release)
+        return _refused(HOOK, "auto", str(e), Because("config.toml", "the hook refuses it"), release)
     if site.mode is not None:
         config = evolve(config, runtime=evolve(config.runtime, mode=site.mode))
     spec = HookSpec("1.0.2", (*container.env, *env_after), container.mounts)
@@ -150,82 +161,59 @@ def _hook_refusal(decision: HookDecision) -> Refusal | None:
     return Refusal(HOOK, 1 if decision.crash is None else 2, text, tuple(b for _, b in decision.because[-1:]))
 
 
-def _by_runtime(container: _Container, site: _Site, config_toml: str | None) -> ContainerRequest:
+def _by_runtime(container: _Container, site: _Site) -> ContainerRequest:
     """What nvidia-container-runtime decides, and the hook that it adds in legacy mode."""
-    release, files = site.release, site.files
+    release = site.release
+    process = RuntimeProcess((RUNTIME,), {}, mode=site.mode)
+    spec = {
+        "process": {"env": container.env, "capabilities": {"bounding": container.bounding}},
+        "mounts": [{"source": m.source, "destination": m.destination} for m in container.mounts],
+        "annotations": container.annotations,
+    }
+    because = Because("config.toml", "the runtime refuses it")
+    mode = site.mode or "auto"
     try:
-        config = load_config(config_toml, release, host_defaults(files.exists, files.read("/etc/os-release")))
-    except ConfigError as e:
-        why = (("refused", Because("config.toml", "the runtime refuses it")),)
-        return _refused(RUNTIME, "auto", f"error loading config: {e.text}", why, release)
-    requested = site.mode or config.runtime.mode
-    try:
-        seen = runtime_view(
-            container.env,
-            config,
-            release,
-            mounts=container.mounts,
-            annotations=container.annotations,
-            bounding=container.bounding,
-        )
-        mode, view = resolve_runtime_mode(requested, seen, site.platform, release)
-        if mode.name not in release.modes:
-            raise _Refused(_invalid_mode(mode.name, release), mode.because, early=True)
-        found = cdi_request(view, mode.name, config.runtime.modes.cdi.default_kind, release)
-        return _modified(container, site, config, view, mode.name, (("mode", mode.because),), found)
-    except BadEnvironment as e:
-        refusal = _Refused(str(e), Because(f"env {e.entry}", "an entry without an equals sign"), early=True)
-    except NamePanic as e:
-        source = Because(_panic_source(container, config, release), "a CDI name of one letter crashes the library")
-        refusal = _Refused(f"panic: {e}", source, panic=True)
+        config = read_runtime_config(process, site.files, release)
+        mode, because = config.runtime.mode, Because(MODE_KEY, f"{config.runtime.mode} is no mode of the release")
+        found = resolve_runtime_mode(spec, config, site.platform, release)
+        check_mode(found.mode.name, release)
+        mode = found.mode.name
+        return _modified(container, site, config, found)
+    except RuntimeFailure as e:
+        return _refused(RUNTIME, mode, f"panic: {e.text}" if e.panic else e.text, because, release, panic=e.panic)
     except _Refused as e:
-        refusal = e
-    text = refusal.text if refusal.panic else _phase(refusal, release) + refusal.text
-    return _refused(RUNTIME, requested, text, (("refused", refusal.because),), release)
+        failed = CONSTRUCT if release.runtime_steps_made == "at-start" else f"{MODIFY}error modifying OCI spec: "
+        return _refused(RUNTIME, mode, f"{failed}{e}", e.because, release)
+    except BadEnvironment as e:
+        because = Because(f"env {e.entry}", "an entry without an equals sign")
+        return _refused(RUNTIME, mode, f"{CONSTRUCT}{e}", because, release)
+    except NamePanic as e:
+        because = Because(_panic_source(spec, config, release), "a CDI name of one letter crashes the CDI library")
+        return _refused(RUNTIME, mode, f"panic: {e}", because, release, panic=True)
 
 
-def _panic_source(container: _Container, config: ToolkitConfig, release: Release) -> str:
+class _Refused(Exception):  # noqa: N818 - becomes a Refusal
+    """A step of the mode ends with an error, the text."""
+
+    def __init__(self, text: str, because: Because):
+        super().__init__(text)
+        self.because = because
+
+
+def _panic_source(spec: Mapping[str, Any], config: ToolkitConfig, release: Release) -> str:
     """The input that holds the name on which the CDI library crashes."""
-    view = runtime_view(container.env, config, release, annotations=container.annotations, bounding=container.bounding)
-    mounted = evolve(view, mounts=container.mounts)
     try:
-        return visible_devices(mounted, release, "runtime").because.input
+        view = spec_view(dict(spec), config, release, config.runtime.modes.cdi.annotation_prefixes)
+        return visible_devices(view, release, "runtime").because.input
     except NamePanic:
         return f"mount {ROOT}"
 
 
-class _Refused(Exception):  # noqa: N818 - becomes a Refusal
-    """The runtime ends with an error; `early`: before it has a modifier."""
-
-    def __init__(self, text: str, because: Because, *, early: bool = False, panic: bool = False):
-        super().__init__(text)
-        self.text, self.because, self.early, self.panic = text, because, early, panic
-
-
-def _invalid_mode(mode: str, release: Release) -> str:
-    if release.runtime_steps_made == "at-start":
-        return f"invalid runtime mode: {mode}"
-    return f"invalid mode {go_quote(mode)}" if mode else "a mode must be specified"
-
-
-def _phase(refusal: _Refused, release: Release) -> str:
-    """What stands before the text of an error of the runtime."""
-    if refusal.early or release.runtime_steps_made == "at-start":
-        return "failed to create NVIDIA Container Runtime: failed to construct OCI spec modifier: "
-    return "could not apply required modification to OCI specification: error modifying OCI spec: "
-
-
-def _modified(
-    container: _Container,
-    site: _Site,
-    config: ToolkitConfig,
-    view: ImageView,
-    mode: str,
-    because: tuple[tuple[str, Because], ...],
-    found: CdiRequest,
-) -> ContainerRequest:
+def _modified(container: _Container, site: _Site, config: ToolkitConfig, seen: RuntimeView) -> ContainerRequest:
     """What the steps of a mode add. Raises `_Refused` and `NamePanic`."""
-    release = site.release
+    release, view, mode = site.release, seen.view, seen.mode.name
+    because: tuple[tuple[str, Because], ...] = (("mode", seen.mode.because),)
+    found = cdi_request(view, mode, config.runtime.modes.cdi.default_kind, release)
     requested = visible_devices(view, release, "runtime")
     warnings = tuple(text for level, text in (*requested.log, *found.log) if level == "warning")
     gated = _gated(view, config, release) if requested.ids is not None and mode != "cdi" else ()
@@ -304,8 +292,9 @@ def _is_legacy_image(env: tuple[str, ...]) -> bool:
 
 
 def _refused(
-    program: str, mode: str, text: str, because: tuple[tuple[str, Because], ...], release: Release
+    program: str, mode: str, text: str, because: Because, release: Release, *, panic: bool = False
 ) -> ContainerRequest:
     line = f"{text.removesuffix(chr(10))}\n" if text else ""
-    refusal = Refusal(program, 2 if text.startswith("panic: ") else 1, line, tuple(b for _, b in because))
-    return ContainerRequest("none", mode, refused=refusal, because=because, assumptions=release.assumptions)
+    refusal = Refusal(program, 2 if panic else 1, line, (because,))
+    reasons = (("refused", because),)
+    return ContainerRequest("none", mode, refused=refusal, because=reasons, assumptions=release.assumptions)
