@@ -44,7 +44,8 @@ def find_lookup(result: Result, process: ProcessResult) -> Finding:
         capabilities = result.request.capabilities
         if name.startswith("nvidia-") and capabilities is not None and "utility" not in capabilities:
             changes = (SetEnv("NVIDIA_DRIVER_CAPABILITIES", ",".join(sorted({*capabilities, "utility"}))),)
-    return finding("NVS302", base_name(name), process.reason, evidence, changes)
+    advice = "options of nvsim go before the image, as with docker run" if name.startswith("-") else ""
+    return finding("NVS302", base_name(name), process.reason, evidence, changes, advice)
 
 
 def _not_injected(result: Result, name: str) -> tuple[str, ...]:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
-from nvsim.inject.plan import InjectionPlan, PlannedMount
+from attrs import evolve
+
+from nvsim.inject.plan import HookRun, InjectionPlan, PlannedMount
 from nvsim.report.style import PLAIN, Style, columns, wrapped
 from nvsim.simulate import Result
 from nvsim.toolkit.request import Because
@@ -48,9 +51,11 @@ def plan_text(result: Result, style: Style = PLAIN) -> str:
     if plan.skipped:
         lines += ["", style.paint(f"Left out ({len(plan.skipped)})", "bold")]
         for text, names in _grouped_skips(plan):
-            lines += wrapped(f"{', '.join(names)}: {text}", "      ", "  - ")
-    if plan.warnings:
-        lines += ["", style.paint("Warnings", "bold"), *(f"  {w}" for w in plan.warnings)]
+            lines += wrapped(text, "      ", "  - ")
+            lines += wrapped(style.paint(_listed(names), "dim"), "      ")
+    warnings = _warnings(plan)
+    if warnings:
+        lines += ["", style.paint("Warnings", "bold"), *(f"  {w}" for w in warnings)]
     if plan.failure:
         lines += ["", style.paint("Fails", "bold", "red"), *(f"  {line}" for line in plan.failure.strip().splitlines())]
     if plan.assumptions:
@@ -80,19 +85,38 @@ def _decision(what: str, result: Result, why: Because) -> str:
 
 
 def _mounts(plan: InjectionPlan, style: Style) -> list[str]:
-    """Mounts by kind; what they all have in common is said once."""
+    """Mounts by kind, then by reason, each reason said once."""
     lines: list[str] = []
     for kind in dict.fromkeys(m.kind for m in plan.mounts):
         group = [m for m in plan.mounts if m.kind == kind]
-        shared = tuple(b for b in group[0].because if all(b in m.because for m in group)) if len(group) > 1 else ()
         lines += ["", style.paint(f"{_KINDS.get(kind, kind).capitalize()} ({len(group)})", "bold")]
-        lines += [f"  all: {_sentence(b)}" for b in shared]
-        rows = []
+        reasons: dict[tuple[str, ...], list[PlannedMount]] = {}
         for mount in group:
-            why = tuple(b for b in mount.because if b not in shared)
-            rows.append([f"  {style.paint('+', 'green')} {mount.dst}", _source(mount), _because(why, style)])
-        lines += columns(rows)
+            reasons.setdefault(_own_reasons(mount), []).append(mount)
+        for because, mounts in reasons.items():
+            for why in because:
+                lines += wrapped(style.paint(why, "dim"), "      ", "    ")
+            lines += columns([f"  {style.paint('+', 'green')} {m.dst}", _source(m)] for m in mounts)
     return lines
+
+
+def _own_reasons(mount: PlannedMount) -> tuple[str, ...]:
+    """The reasons in sentences that are the same for files alike: the file's own path and name are left out of them.
+
+    A reason that only repeats the file (its entry in the host's cache, its directory in PATH) is left out where there are others.
+    """
+    name = mount.src.rpartition("/")[2]
+    rest = tuple(b for b in mount.because if name not in b.text) or mount.because
+    return tuple(_sentence(evolve(b, input=_without(b.input, mount.src), text=_without(b.text, name))) for b in rest)
+
+
+def _without(text: str, name: str) -> str:
+    """A text about one file without the file's name."""
+    if name not in text:
+        return text
+    before = text.partition(name)[0].rstrip("/ ")
+    words = before.split(" ")
+    return " ".join(words[:-1] if "/" in words[-1] else words).removesuffix(" for") or "the host's file"
 
 
 def _source(mount: PlannedMount) -> str:
@@ -123,7 +147,8 @@ def _rest(plan: InjectionPlan, style: Style) -> list[str]:
         lines += ["", style.paint("Environment", "bold"), *(f"  + {k}={v}" for k, v in plan.env)]
     if plan.hooks:
         lines += ["", style.paint(f"Hooks ({len(plan.hooks)})", "bold")]
-        lines += [f"  + {h.stage}: {' '.join(h.argv or (h.path,))}" for h in plan.hooks]
+        for hook in plan.hooks:
+            lines += _hook(hook, style)
     if plan.ldconfig is not None:
         run = plan.ldconfig
         lines += [
@@ -135,14 +160,45 @@ def _rest(plan: InjectionPlan, style: Style) -> list[str]:
     return lines
 
 
+def _hook(hook: HookRun, style: Style) -> list[str]:
+    """A hook's command; options that are given many times (the links to make) on lines of their own."""
+    words = list(hook.argv or (hook.path,))
+    pairs = [(a, b) for a, b in pairwise(words) if a == "--link"]
+    if len(pairs) < 3:
+        return [f"  {style.paint('+', 'green')} {hook.stage}: {' '.join(words)}"]
+    short = [w for n, w in enumerate(words) if w != "--link" and (n == 0 or words[n - 1] != "--link")]
+    links = [b.partition("::")[::2] for _, b in pairs]
+    rows = [[f"      {path}", f"-> {target}"] for target, path in ((t, p) for t, p in links)]
+    return [f"  {style.paint('+', 'green')} {hook.stage}: {' '.join(short)} with {len(pairs)} links", *columns(rows)]
+
+
+def _warnings(plan: InjectionPlan) -> list[str]:
+    """The warnings' first lines; what was not found is told under what was left out."""
+    first = dict.fromkeys(w.strip().splitlines()[0] for w in plan.warnings if w.strip())
+    return [w for w in first if not w.startswith("Could not locate")]
+
+
 def _grouped_skips(plan: InjectionPlan) -> list[tuple[str, list[str]]]:
-    """What was left out, things with one reason together; names inside the reason are not repeated."""
+    """What was left out, things with one reason together; the last reason decided, names inside it are not repeated."""
     groups: dict[str, list[str]] = {}
     for item in plan.skipped:
         name = item.what.split()[-1]
-        text = "; ".join(_sentence(b).replace(name, "it") for b in item.because)
-        groups.setdefault(text, []).append(item.what)
+        why = item.because[-1] if item.because else Because("", "")
+        groups.setdefault(_sentence(why).replace(name, "it"), []).append(item.what)
     return list(groups.items())
+
+
+def _listed(names: list[str]) -> str:
+    """Names with what they share in front (a kind, a directory) said once."""
+    kind = {n.rpartition(" ")[0] for n in names}
+    if len(kind) == 1 and len(names) > 1:
+        head = kind.pop()
+        rest = [n.rpartition(" ")[2] for n in names]
+        folder = {r.rpartition("/")[0] for r in rest}
+        if len(folder) == 1 and "" not in folder:
+            head, rest = f"in {folder.pop()}", [r.rpartition("/")[2] for r in rest]
+        return f"{head}: {', '.join(rest)}" if head else ", ".join(rest)
+    return ", ".join(names)
 
 
 def against_text(left: Result, right: Result, names: tuple[str, str], style: Style = PLAIN) -> str:
@@ -174,8 +230,16 @@ def _rows(left: Result, right: Result) -> list[list[str]]:
         row("hooks", lambda r: len(r.plan.hooks) if r.plan else 0),
         row("ldconfig", lambda r: "yes" if r.plan and r.plan.ldconfig else "-"),
         row("verdict", lambda r: r.verdict),
+        row("problem", _problem),
         row("because", lambda r: dict(r.request.because)["mode"].text if "mode" in dict(r.request.because) else "-"),
     ]
+
+
+def _problem(result: Result) -> str:
+    """Why the container does not start, in the last line of the program that says so."""
+    refused = result.request.refused.stderr if result.request.refused is not None else ""
+    failure = (result.injected.failure if result.injected is not None else None) or refused
+    return failure.strip().splitlines()[-1] if failure.strip() else "-"
 
 
 def targets(plan: InjectionPlan | None) -> dict[str, str]:
