@@ -16,7 +16,8 @@ ROOT = Path(__file__).parent.parent
 
 
 def test_the_page_in_docs_is_what_the_tables_say() -> None:
-    assert (ROOT / "docs" / "toolkit-releases.md").read_text() == releases_page()
+    page = (ROOT / "docs" / "toolkit-releases.md").read_text()
+    assert page == releases_page(), "write nvsim.toolkit.releases_page.releases_page() to docs/toolkit-releases.md"
 
 
 def test_every_behaviour_is_a_field_of_a_release_and_every_field_a_behaviour() -> None:
