@@ -175,9 +175,19 @@ def test_origin_of_a_set_uid_program_in_a_default_directory_counts() -> None:
     assert paths(load(entries, path="/usr/lib/app/main", secure=True)) == ["/usr/lib/app/lib/libx.so"]
 
 
-def test_a_listing_of_a_set_uid_program_ends_with_5() -> None:
+def test_a_listing_of_a_set_uid_program_ends_with_5_up_to_2_38() -> None:
     outcome = load(SECURE, {"LD_TRACE_LOADED_OBJECTS": "1"}, secure=True)
     assert (outcome.exit_code, outcome.stderr, outcome.started) == (5, "", False)
+    assert load(SECURE, {"LD_TRACE_LOADED_OBJECTS": "1"}, secure=True, version="2.39").started
+
+
+def test_a_loader_built_for_a_level_refuses_lesser_cpus() -> None:
+    built = loader("2.39")
+    built["elf"]["isa_needed"] = 0b110
+    entries = {LD: built, "/app/main": program()}
+    assert load(entries).started
+    outcome = load(entries, machine=PLAIN)
+    assert (outcome.exit_code, outcome.stderr) == (127, "Fatal glibc error: CPU does not support x86-64-v2\n")
 
 
 def test_needed_tokens_are_fatal_with_secure_and_skipped_without_a_value() -> None:

@@ -17,7 +17,6 @@ def version_problems(process: Process, obj: Object) -> Iterator[VersionProblem]:
 
     At the end it raises `LoadError` when the object has DT_RELR without saying so.
     """
-    label = process.label(obj)
     for need in obj.elf.verneed:
         provider = process.named(need.file)
         if provider is None:
@@ -29,14 +28,14 @@ def version_problems(process: Process, obj: Object) -> Iterator[VersionProblem]:
             provider.defined = frozenset((*provider.elf.verdef, provider.elf.soname))
         if provider.elf.verdef and provider.defined.issuperset(need.versions):
             continue
-        where = process.label(provider)
+        label, where = process.label(obj), process.label(provider)
         for version in need.versions:
             if not provider.elf.verdef:
                 yield VersionProblem(label, where, version, "none")
             elif version not in provider.defined:
                 yield VersionProblem(label, where, version, "weak" if version in need.weak else "missing")
     if process.rules.relr and _undeclared_relr(obj.elf):
-        raise LoadError(label, "DT_RELR without GLIBC_ABI_DT_RELR dependency")
+        raise LoadError(process.label(obj), "DT_RELR without GLIBC_ABI_DT_RELR dependency")
 
 
 def _undeclared_relr(elf: ElfFacts) -> bool:
@@ -44,6 +43,14 @@ def _undeclared_relr(elf: ElfFacts) -> bool:
     if not elf.relr or not elf.verneed or not any(n.startswith("libc.so.") for n in elf.needed):
         return False
     return not any("GLIBC_ABI_DT_RELR" in need.versions for need in elf.verneed)
+
+
+def loader_level(process: Process) -> int | None:
+    """The lowest ISA level that the loader itself was built for and the CPU lacks (``sysdeps/x86/dl-get-cpu-features.c``)."""
+    if not process.rules.isa_fatal or process.loader is None:
+        return None
+    have = process.machine.cpu.isa_level
+    return have + 1 if process.loader.elf.isa_needed >> have else None
 
 
 def isa_problem(process: Process, order: Iterable[Object]) -> Object | None:

@@ -42,7 +42,7 @@ def _dlopen(process: Process, call: DlopenCall) -> DlopenResult:
     if obj is None:
         return DlopenResult(call, False, None)
     if obj.search_list is None:
-        lazy = bool(call.flags & RTLD_LAZY) and not process.env.get("LD_BIND_NOW")
+        lazy = bool(call.flags & RTLD_LAZY) and not process.bind_now
         _open(process, obj, before, lazy=lazy)
     if call.flags & RTLD_GLOBAL:
         process.scope += [o for o in obj.search_list or () if not any(o is g for g in process.scope)]

@@ -37,7 +37,7 @@ def map_object(
 
     `requester` is the object whose lists are searched; it stays the new object's `loader` unless it only called dlopen.
     """
-    asked_by = process.label(requester) if requester is not None else ""
+    asked_by = requester.path or process.argv0 if requester is not None else ""
     known = process.loaded(name)
     if known is not None:
         note = "asked for by this name before" if name in known.names else "this is its DT_SONAME"
@@ -161,7 +161,7 @@ def _load_all(process: Process, root: Object, queue: list[Object], dlopened: boo
         done.add(id(obj))
         direct: list[Object] = []
         for wanted in obj.elf.needed:
-            name = _name(process, obj, wanted, fatal=False)
+            name = _name(process, obj, wanted, fatal=False) if "$" in wanted else wanted
             if name is None:
                 continue
             found = map_object(process, name, obj, NEEDED, dlopened=dlopened)
@@ -182,7 +182,7 @@ def _load_all(process: Process, root: Object, queue: list[Object], dlopened: boo
 
 def _name(process: Process, obj: Object, wanted: str, *, fatal: bool) -> str | None:
     """A DT_NEEDED, DT_FILTER or (`fatal`) DT_AUXILIARY with its tokens replaced; None: skip it (``expand_dst``)."""
-    if "$" not in wanted or not has_token(wanted, loose=not process.rules.loose_tokens):
+    if not has_token(wanted, loose=not process.rules.loose_tokens):
         return wanted
     if process.secure:
         raise LoadError(wanted, "DST not allowed in SUID/SGID programs")

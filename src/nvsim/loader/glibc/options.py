@@ -2,7 +2,7 @@
 ``elf/dl-usage.c``).
 
 With AT_SECURE most of it does not count: LD_LIBRARY_PATH, LD_ORIGIN_PATH and GLIBC_TUNABLES are ignored, names with a slash are dropped from
-LD_PRELOAD, and a listing ends the process with status 5.
+LD_PRELOAD, and a listing ends the process with status 5 (up to 2.38) or is ignored too.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from attrs import evolve, frozen
 
-from nvsim.loader.glibc.tables import DISABLED_BY_TUNABLE, LOADER_OPTIONS
+from nvsim.loader.glibc.tables import DISABLED_BY_TUNABLE, LOADER_OPTIONS, GlibcRules
 from nvsim.loader.outcome import Cpu
 from nvsim.loader.versions import libc_version
 
@@ -55,8 +55,10 @@ class UsageError(Exception):
         self.text, self.code = text, code
 
 
-def from_environment(env: dict[str, str], *, secure: bool) -> Options:
+def from_environment(env: dict[str, str], rules: GlibcRules, *, secure: bool) -> Options:
     """What the variables ask for."""
+    if secure and rules.secure_deaf:
+        env = {name: value for name, value in env.items() if name in ("LD_PRELOAD", "LD_AUDIT")}
     library_path = env.get("LD_LIBRARY_PATH")
     trace = env.get("LD_TRACE_LOADED_OBJECTS")
     return Options(
@@ -67,7 +69,7 @@ def from_environment(env: dict[str, str], *, secure: bool) -> Options:
         warn=bool(env.get("LD_WARN")),
         verbose=bool(env.get("LD_VERBOSE")),
         trace_program=_number(trace) > 1,
-        origin_path=env.get("LD_ORIGIN_PATH") if not secure else None,
+        origin_path=env.get("LD_ORIGIN_PATH", "").rstrip("/") or None if not secure else None,
         disabled=frozenset() if secure else _disabled(env.get("GLIBC_TUNABLES", "")),
         audit="LD_AUDIT" if env.get("LD_AUDIT") else None,
     )

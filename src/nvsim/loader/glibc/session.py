@@ -57,8 +57,8 @@ def start(
 ) -> GlibcSession:
     """Start `program` under the loader that execve put in front of it."""
     env = _environment(request)
-    wishes = options.from_environment(env, secure=program.secure)
-    process = _process(tree, program, facts, env, wishes, machine)
+    wishes = options.from_environment(env, _rules(program, facts), secure=program.secure)
+    process = _process(tree, program, facts, wishes, machine)
     main = Object("", program.elf, program.file, program.path, names={""})
     main.origin = (program.path.rpartition("/")[0] or "/") if request.proc else wishes.origin_path
     process.enter(main)
@@ -76,8 +76,8 @@ def start_directly(
     """Run the loader `program` itself as a command: ``ld.so [OPTION]... PROGRAM [ARGUMENT]...``."""
     env = _environment(request)
     outcome = _outcome(program, facts)
-    wishes = options.from_environment(env, secure=program.secure)
-    process = _process(tree, program, facts, env, wishes, machine)
+    wishes = options.from_environment(env, _rules(program, facts), secure=program.secure)
+    process = _process(tree, program, facts, wishes, machine)
     try:
         wishes, argv = options.from_arguments(wishes, program.argv, facts.version)
     except UsageError as e:
@@ -87,7 +87,7 @@ def start_directly(
     if wishes.mode == options.PRINT:
         assumption = f"what {wishes.prints} prints is not modelled"
         return GlibcSession(process, evolve(outcome, exit_code=0, assumptions=(*outcome.assumptions, assumption)))
-    process = _process(tree, evolve(program, argv=argv), facts, env, wishes, machine)
+    process = _process(tree, evolve(program, argv=argv), facts, wishes, machine)
     process.stack_executable = program.elf.stack == "rwx"
     try:
         main = map_object(process, argv[0], None, PROGRAM)
@@ -133,15 +133,17 @@ def _run(process: Process, wishes: Options, outcome: Outcome) -> Outcome:
     return run_startup(process, wishes, outcome)
 
 
+def _rules(program: ExecImage, facts: LoaderFacts) -> GlibcRules:
+    return glibc_rules(facts.version, program.elf.machine)
+
+
 def _environment(request: ProcessRequest) -> dict[str, str]:
     """The variables; of one that is given twice the loader takes the last."""
     return dict(request.env)
 
 
-def _process(
-    tree: Tree, program: ExecImage, facts: LoaderFacts, env: dict[str, str], wishes: Options, machine: Machine
-) -> Process:
-    rules = glibc_rules(facts.version, program.elf.machine)
+def _process(tree: Tree, program: ExecImage, facts: LoaderFacts, wishes: Options, machine: Machine) -> Process:
+    rules = _rules(program, facts)
     cpu = options.masked_cpu(machine.cpu, wishes.disabled)
     platform = _platform(cpu, rules, program.elf.machine)
     hwcaps = _hwcaps(cpu, rules, wishes)
@@ -151,7 +153,6 @@ def _process(
         facts=facts,
         rules=rules,
         resolver=Resolver(tree, program.uid, program.gid),
-        env=env,
         machine=machine,
         kernel=cache_lookup.kernel_value(machine.kernel),
         platform=platform,
@@ -162,6 +163,7 @@ def _process(
         library_path=wishes.library_path,
         use_cache=not wishes.inhibit_cache,
         inhibit_rpath=wishes.inhibit_rpath,
+        bind_now=wishes.bind_now,
         tracing=wishes.mode == options.TRACE,
     )
 

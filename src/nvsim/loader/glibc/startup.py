@@ -64,6 +64,10 @@ def _startup(process: Process, wishes: Options, said: list[str]) -> int | None:
 
     Raises `LoadError`, `InconsistencyError` and `CutError` for the ends that have no status of their own.
     """
+    level = checks.loader_level(process)
+    if level is not None:
+        said.append(f"Fatal glibc error: CPU does not support x86-64-v{level}\n")
+        return 127
     init_lists(process)
     queue = dependencies(process, process.main, _preload(process, wishes, said))
     _place_loader(process, queue, listed=wishes.mode != options.NORMAL)
@@ -78,7 +82,7 @@ def _startup(process: Process, wishes: Options, said: list[str]) -> int | None:
     if wishes.mode != options.NORMAL:
         if wishes.warn and wishes.mode == options.TRACE:
             listed = [o for o in order if o is not process.loader]
-            for obj, text in checks.undefined(listed, main.search_list, now=wishes.bind_now):
+            for obj, text in checks.undefined(listed, main.search_list, now=process.bind_now):
                 said.append(f"{text}\t({process.label(obj)})\n")
         return None
     if any(p.fatal for p in process.problems):
@@ -87,7 +91,7 @@ def _startup(process: Process, wishes: Options, said: list[str]) -> int | None:
     if weak is not None:
         said.append(f"{process.label(weak)}: CPU ISA level is lower than required\n")
         return 127
-    missing = next(checks.undefined(order, main.search_list, now=wishes.bind_now), None)
+    missing = next(checks.undefined(order, main.search_list, now=process.bind_now), None)
     if missing is not None:
         obj, text = missing
         process.undefined = (process.label(obj), text)

@@ -148,7 +148,7 @@ class Object:
 class Process:
     """A process and its loader.
 
-    `env` holds the last value of each variable. `caps` are the hwcaps subdirectories in search order, `platform` is ``$PLATFORM``.
+    `caps` are the hwcaps subdirectories in search order, `platform` is ``$PLATFORM``.
     `library_path` is (who says so, text). `map` is the link map, main program first, with its indexes `names` (name -> the objects that were
     ever called so) and `inodes`; `scope` the global search list. `errno` is that of
     the last failing system call. `tracing`: only a listing is wanted, a missing library is no error. `undefined` is the object and text of
@@ -160,7 +160,6 @@ class Process:
     facts: LoaderFacts
     rules: GlibcRules
     resolver: Resolver
-    env: dict[str, str]
     machine: Machine
     kernel: int
     platform: str | None
@@ -171,6 +170,7 @@ class Process:
     library_path: tuple[str, str] | None = None
     use_cache: bool = True
     inhibit_rpath: str | None = None
+    bind_now: bool = False
     tracing: bool = False
     map: list[Object] = field(factory=list)
     names: dict[str, list[Object]] = field(factory=dict)

@@ -36,6 +36,8 @@ class GlibcRules:
     Checks
       `isa_check` (from 2.33), `isa_from_note` -- the ISA property is seen only through PT_NOTE (to 2.36). `relr` (from 2.36).
       `sort` -- how objects are ordered for relocation: "original" (to 2.34) or "dfs".
+      `isa_fatal` -- a loader that was itself built for a level refuses to run below it (from 2.35).
+      `secure_deaf` -- with AT_SECURE no variable counts but LD_PRELOAD and LD_AUDIT (from 2.39).
     Texts
       `preload_reason` -- the warning about a preload tells why (from 2.19).
       `debug_rejections` -- LD_DEBUG tells why a file is not taken (from 2.43). `debug_filtered` -- it tells DT_FILTER from DT_AUXILIARY (to
@@ -62,6 +64,8 @@ class GlibcRules:
     isa_check: bool
     isa_from_note: bool
     relr: bool
+    isa_fatal: bool
+    secure_deaf: bool
     sort: str
     preload_reason: bool
     debug_rejections: bool
@@ -101,7 +105,6 @@ _NEEDED_ASSERT = (((2, 35), 204), ((2, 27), 205), ((2, 0), 224))
 
 
 @lru_cache(maxsize=64)
-@lru_cache(64)
 def glibc_rules(version: str, machine: str = "x86_64") -> GlibcRules:
     """The rules of a glibc version ("2.36") for programs of a machine (``ElfFacts.machine``)."""
     v = libc_version(version)
@@ -131,6 +134,8 @@ def glibc_rules(version: str, machine: str = "x86_64") -> GlibcRules:
         isa_check=machine in ("x86_64", "i386") and v >= (2, 33),
         isa_from_note=v < (2, 37),
         relr=v >= (2, 36),
+        isa_fatal=machine == "x86_64" and v >= (2, 35),
+        secure_deaf=v >= (2, 39),
         sort="dfs" if v >= (2, 35) else "original",
         preload_reason=v >= (2, 19),
         debug_rejections=v >= (2, 43),
