@@ -46,9 +46,8 @@ def host_files(query: Query) -> HostFiles:
     if query.get("spec") is not None:
         texts[f"{str(query.get('bundle', '/bundle')).rstrip('/')}/config.json"] = as_text(query["spec"])
     texts |= {str(path): as_text(spec) for path, spec in _object(query, "cdi_specs").items()}
-    programs = {f"/usr/bin/{name}" for name in PROGRAMS} | {str(p) for p in host.get("executables") or []}
-    missing = {str(p) for p in host.get("missing") or []}
-    programs -= missing
+    missing = _paths(host, "missing")
+    programs = ({f"/usr/bin/{name}" for name in PROGRAMS} | _paths(host, "executables")) - missing
     texts = {path: text for path, text in texts.items() if path not in missing}
     there = {*texts, *programs, *_DIRECTORIES}
     there |= {str(parent) for path in (*texts, *programs) for parent in PurePosixPath(path).parents}
@@ -59,7 +58,7 @@ def platform_of(query: Query, files: HostFiles) -> Platform:
     """What the programs find out about the host."""
     host = _object(query, "host")
     nvml = host.get("nvml")
-    if nvml is not None and nvml not in GPU_NAMES:
+    if nvml is not None and (not isinstance(nvml, str) or nvml not in GPU_NAMES):
         raise InputError(f"host.nvml must be one of {', '.join(GPU_NAMES)}")
     tegra = has_tegra_files(files.read)
     return Platform(nvml is not None, bool(host.get("dxcore")), tegra, GPU_NAMES.get(nvml or "", ()), own_build=True)
@@ -78,6 +77,13 @@ def environ_of(query: Query) -> dict[str, str]:
     if not isinstance(environ, dict):
         raise InputError("environ must be an object")
     return {str(k): str(v) for k, v in environ.items()}
+
+
+def _paths(host: Query, name: str) -> set[str]:
+    paths = host.get(name) or []
+    if not isinstance(paths, list) or not all(isinstance(p, str) for p in paths):
+        raise InputError(f"host.{name} must be a list of paths")
+    return set(paths)
 
 
 def _object(query: Query, name: str) -> Query:
