@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint bench growth clean
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -24,6 +24,13 @@ demo: $(VENV)/.runtime
 
 test: $(VENV)/.dev
 	@$(BIN)/python -m pytest -n auto
+
+# Debian's packages libtree, pax-utils and python3-pyelftools bring the programs that nvsim is compared with.
+bench: $(VENV)/.runtime
+	@$(BIN)/python -m benchmarks
+
+growth: $(VENV)/.runtime
+	@$(BIN)/python -m benchmarks --growth
 
 lint: $(VENV)/.dev
 	@$(BIN)/ruff format --check src tests benchmarks

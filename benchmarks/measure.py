@@ -5,10 +5,13 @@ What is compared with what is told in `benchmarks.goals`.
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,6 +21,11 @@ from attrs import frozen
 
 ROOT = Path(__file__).resolve().parent.parent
 NVSIM = str(Path(sys.executable).with_name("nvsim"))
+COMPILED = tempfile.mkdtemp(
+    prefix="nvsim-bench-"
+)  # an installed program has its modules compiled, whatever this shell says
+atexit.register(shutil.rmtree, COMPILED, ignore_errors=True)
+BASE_ENV = {**os.environ, "PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": COMPILED}
 
 
 @frozen
@@ -44,7 +52,7 @@ def once(command: Command) -> float:
     """Seconds from start to end of one run, whose output is thrown away. Raises RuntimeError when the program did not do its work."""
     start = time.perf_counter()
     done = subprocess.run(
-        command.argv, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env={**os.environ, **command.env}, check=False
+        command.argv, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env={**BASE_ENV, **command.env}, check=False
     )
     took = time.perf_counter() - start
     if command.accept is not None and done.returncode not in command.accept:
@@ -57,7 +65,7 @@ def once(command: Command) -> float:
 def in_process(name: str, *arguments: str, timeout: float = 600) -> dict[str, float]:
     """What the function `name` of `benchmarks.inside` measured, in a process of its own."""
     argv = [sys.executable, "-m", "benchmarks.inside", name, *arguments]
-    done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=timeout, check=False)
+    done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=timeout, env=BASE_ENV, check=False)
     if done.returncode:
         raise RuntimeError(f"{name} {' '.join(arguments)}: {done.stderr[-1500:]}")
     result: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
