@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any
 
 import attrs
@@ -86,6 +87,7 @@ def default_config(release: Release, host: HostDefaults = HostDefaults()) -> Too
     return evolve(config, cli=cli, runtime=evolve(config.runtime, runtimes=release.low_level_runtimes))
 
 
+@lru_cache(maxsize=64)
 def load_config(text: str | None, release: Release, host: HostDefaults = HostDefaults()) -> ToolkitConfig:
     """The configuration that the runtime (and the hook, where it shares the code) takes from a file's text.
 
