@@ -149,14 +149,19 @@ def inject(
     injection: Injection,
     log: ToolLog,
     library: CdiLibrary = NEWEST_LIBRARY,
+    *,
+    tell_unresolved: bool = True,
 ) -> dict[str, Any]:
-    """`oci` with an injection made, by the rules of a release of the CDI library. Raises `ToolFailure`."""
+    """`oci` with an injection made, by the rules of a release of the CDI library. `tell_unresolved`: warn about unknown devices.
+
+    Raises `ToolFailure`.
+    """
     for spec in injection.specs:
         oci = inject_spec(oci, spec, host.resolver, library)
     if injection.registry is None or not injection.devices:
         return oci
     unresolved = injection.registry.edits_for(injection.devices)[1]
-    if unresolved:
+    if unresolved and tell_unresolved:
         log.warning(f"could not resolve CDI devices: {go_list(unresolved)}")
     try:
         return inject_devices(oci, injection.registry, injection.devices, host.resolver, library)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
 from nvsim.inject.cdi.spec import Edits
 from nvsim.inject.generate.host import CdiHost
@@ -36,10 +36,10 @@ from nvsim.toolkit.runtime import (
     resolve_runtime_mode,
     spec_view,
 )
-from nvsim.toolkit.runtime_args import is_create, log_args
+from nvsim.toolkit.runtime_args import asks_version, is_create
+from nvsim.toolkit.runtime_log import runtime_log
 
 TRACE = "[goroutine trace removed]"
-_LEVELS = ("panic", "fatal", "error", "warning", "info", "debug", "trace")
 
 
 @frozen(slots=True)
@@ -47,8 +47,9 @@ class RuntimeRun:
     """How a run of the runtime ends.
 
     `argv`: of the low-level runtime that replaces it, None when it ends by itself. `spec`: what config.json holds afterwards, None when it was
-    not written. `log`: its log (level, text) as far as it shows what was decided; `mode`: the mode in force, "" when it did not come to that. `error`: the text
-    of the failure alone; `edits`: the container edits that were made, with their reasons.
+    not written. `log`: its log (level, text) as far as it shows what was decided; `log_level`: what of it is written to a file, None when
+    there is none (`nvsim.toolkit.runtime_log.shown`). `mode`: the mode in force, "" when it did not come to that. `error`: the text of the
+    failure alone; `edits`: the container edits that were made, with their reasons.
     """
 
     exit: int
@@ -57,6 +58,7 @@ class RuntimeRun:
     argv: tuple[str, ...] | None = None
     spec: Spec | None = None
     log: tuple[tuple[str, str], ...] = ()
+    log_level: str | None = None
     mode: str = ""
     error: str | None = None
     edits: tuple[Edits, ...] = ()
@@ -72,6 +74,7 @@ class _Run:
     platform: Platform
     release: Release
     log: ToolLog = field(factory=ToolLog)
+    log_level: str | None = None
     mode: str = ""
     edits: list[Edits] = field(factory=list)
 
@@ -91,33 +94,36 @@ def run_runtime(
     for ``--version``. Go's stack traces are replaced by a mark.
     """
     run = _Run(process, host, files, platform, release)
-    asked = log_args(process.argv).version
-    stdout = f"NVIDIA Container Runtime version {version}\n" if asked else ""
+    asked = asks_version(process.argv)
+    stdout = f"NVIDIA Container Runtime version {version}\nspec: {release.runtime_spec_version}\n" if asked else ""
     try:
         path, spec = _run(run)
     except RuntimeFailure as e:
-        text = f"panic: {e.text}\n\n{TRACE}" if e.panic else f"{log_line('error', e.text)}\n"
-        lines = tuple(run.log.lines)
-        return RuntimeRun(2 if e.panic else 1, text, stdout, log=lines, mode=run.mode, error=e.text)
+        if asked and e.text.startswith(MODIFY):
+            stdout += "\n"
+        if e.panic:
+            return _ended(run, 2, f"panic: {e.text}\n\n{TRACE}", stdout, e.text)
+        return _ended(run, 1, f"{log_line('error', e.text)}\n", stdout, e.text)
     except NamePanic as e:
-        return RuntimeRun(2, f"panic: {e}\n\n{TRACE}", stdout, log=tuple(run.log.lines), mode=run.mode)
+        return _ended(run, 2, f"panic: {e}\n\n{TRACE}", stdout)
     except NvmlCrash as e:
-        return RuntimeRun(2, f"{e}\n{TRACE}", stdout, log=tuple(run.log.lines), mode=run.mode)
-    argv = (path, *process.argv[1:])
-    lines, edits = tuple(run.log.lines), tuple(run.edits)
-    return RuntimeRun(0, "", stdout + ("\n" if asked else ""), argv, spec, lines, run.mode, edits=edits)
+        return _ended(run, 2, f"{e}\n{TRACE}", stdout)
+    done = _ended(run, 0, "", stdout + ("\n" if asked else ""))
+    return evolve(done, argv=(path, *process.argv[1:]), spec=spec, edits=tuple(run.edits))
 
 
-def logged(log: Iterable[tuple[str, str]], level: str) -> tuple[tuple[str, str], ...]:
-    """The lines that a log of a level holds; an unknown level counts as info."""
-    name = {"warn": "warning"}.get(level.lower(), level.lower())
-    limit = _LEVELS.index(name) if name in _LEVELS else _LEVELS.index("info")
-    return tuple(line for line in log if _LEVELS.index(line[0]) <= limit)
+def _ended(run: _Run, status: int, stderr: str, stdout: str, error: str | None = None) -> RuntimeRun:
+    """A run that has not been handed on."""
+    return RuntimeRun(
+        status, stderr, stdout, log=tuple(run.log.lines), log_level=run.log_level, mode=run.mode, error=error
+    )
 
 
 def _run(run: _Run) -> tuple[str, Spec | None]:
     """The low-level runtime, and the spec to write (None = it stays as it is). Raises what ends the run."""
     config = read_runtime_config(run.process, run.files, run.release)
+    run.log_level, lines = runtime_log(config, run.process, run.files, run.release)
+    _tell(run, lines)
     low_level = low_level_runtime(config, run.process, run.files)
     if not is_create(run.process.argv):
         return low_level, None
@@ -153,6 +159,9 @@ def _editing(run: _Run, config: ToolkitConfig, load: Callable[[], Spec]) -> tupl
             found = resolve_runtime_mode(spec, config, run.platform, release)
         except BadEnvironment as e:
             raise RuntimeFailure(f"{CONSTRUCT}{e}") from None
+        except NamePanic:  # the line is written when the function is left, however that happens
+            _tell(run, [("info", "Auto-detected mode as ''")])
+            raise
         mode, view = found.mode, found.view
         _tell(run, found.log)
         run.mode = mode.name

@@ -111,7 +111,8 @@ class Editing:
     def injected(self, injection: Injection) -> Modifier:
         def apply(spec: Spec) -> Spec:
             self.applied.extend(injection.edits())
-            return inject(spec, self.host, injection, self.log, self.library)
+            told = self.release.unresolved_devices_told
+            return inject(spec, self.host, injection, self.log, self.library, tell_unresolved=told)
 
         return apply
 

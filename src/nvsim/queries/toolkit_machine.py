@@ -15,17 +15,26 @@ from nvsim.queries.toolkit_host import GPU_NAMES, PROGRAMS, as_text, environ_of,
 from nvsim.rootfs.node import Directory, File, FileFacts, Node, Special
 from nvsim.rootfs.resolve import Resolver
 from nvsim.rootfs.tree import MemoryTree
+from nvsim.toolkit.go_strings import log_line
 from nvsim.toolkit.hook import HookRun, run_hook
 from nvsim.toolkit.hook_input import HostFiles
 from nvsim.toolkit.oci_spec import Spec, decode_spec
 from nvsim.toolkit.releases import Release
 from nvsim.toolkit.runtime import HOOK_NAMES, RuntimeProcess
+from nvsim.toolkit.runtime_log import shown
 
 Query = dict[str, Any]
 
 RUNTIME = "nvidia-container-runtime"
 _MODES = {f"{RUNTIME}.cdi": "cdi", f"{RUNTIME}.legacy": "legacy"}
 _ARGV = ("--log", "/out/log", "create", "--bundle", "/bundle", "c1")
+_MODE_TOLD = ("Using requested mode", "Auto-detected mode as")
+_REQUESTS_TOLD = (
+    "could not resolve CDI devices",
+    "Ignoring devices",
+    "Ignoring invalid mount request",
+    "Ignoring request",
+)
 _NVML = "/usr/lib64/libnvidia-ml.so.1"
 _DXCORE = "/usr/lib64/libdxcore.so"
 
@@ -103,7 +112,12 @@ def _nvml(kind: str | None) -> Nvml | None:
     return Nvml("", 0, gpus, 999 if kind == "initfail" else 0)
 
 
-def mode_log(log: tuple[tuple[str, str], ...]) -> str | None:
-    """The first line of a log that tells the mode."""
-    told = (text for _, text in log if text.startswith(("Using requested mode", "Auto-detected mode as")))
-    return next(told, None)
+def mode_log(run: RuntimeRun) -> str | None:
+    """The first line of the log file that tells the mode."""
+    return next((text for _, text in shown(run.log, run.log_level) if text.startswith(_MODE_TOLD)), None)
+
+
+def warnings(run: RuntimeRun) -> list[str]:
+    """The lines of the log file that tell of requests which were ignored or not met."""
+    lines = shown(run.log, run.log_level)
+    return [log_line(level, text) for level, text in lines if level == "warning" and text.startswith(_REQUESTS_TOLD)]

@@ -6,10 +6,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from nvsim.errors import InputError
-from nvsim.queries.toolkit_machine import hooks_after, mode_log, runtime_run
+from nvsim.queries.toolkit_machine import hooks_after, mode_log, runtime_run, warnings
 from nvsim.toolkit.cdi_name import NamePanic, parse_name
 from nvsim.toolkit.config import ConfigError, config_json, default_config, load_config
-from nvsim.toolkit.go_strings import log_line
 from nvsim.toolkit.releases import NEWEST, Release, release_of
 from nvsim.toolkit.requirements import RequirementError, parse_requirements, unmet
 from nvsim.toolkit.runtime_args import BundleError, bundle_of, is_create, spec_path
@@ -113,12 +112,12 @@ def _runtime(query: Query) -> dict[str, Any]:
     out: dict[str, Any] = {"exit": run.exit, "stderr": run.stderr or None, "stdout": run.stdout or None}
     if run.argv is not None:
         out["argv"] = list(run.argv)
-    shown = mode_log(run.log)
-    if shown is not None:
-        out["mode_log"] = shown
-    warnings = [log_line(level, text) for level, text in run.log if level == "warning"]
-    if warnings:
-        out["warnings"] = warnings
+    told = mode_log(run)
+    if told is not None:
+        out["mode_log"] = told
+    ignored = warnings(run)
+    if ignored:
+        out["warnings"] = ignored
     return {**out, "spec_untouched": True} if run.spec is None else {**out, "spec": run.spec}
 
 
@@ -131,7 +130,7 @@ def _chain(query: Query) -> dict[str, Any]:
     out: dict[str, Any] = {
         "runtime_exit": run.exit,
         "runtime_stderr": run.stderr or None,
-        "runtime_mode_log": mode_log(run.log),
+        "runtime_mode_log": mode_log(run),
     }
     if run.exit:
         return out

@@ -9,6 +9,7 @@ Before 1.10 only the default driver capabilities are known; such a release count
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Any, Literal
 
 from attrs import field, frozen
@@ -22,7 +23,7 @@ Version = tuple[int, int, int, int]
 """major, minor, patch, commits after the release."""
 
 
-@frozen(slots=True)
+@frozen(slots=True, cache_hash=True)
 class Release:
     """The rules of one release: a value for each `Behaviour` (same names; see there what a value means).
 
@@ -97,6 +98,10 @@ class Release:
     cuda_compat_hook: Literal["none", "always", "by-mode", "alone"] = field(kw_only=True)
     empty_ldcache_hook: bool = field(kw_only=True)
     compat_hook_needs_driver: bool = field(kw_only=True)
+    runtime_spec_version: str = field(kw_only=True)
+    debug_log_directory: Literal["needed", "made"] = field(kw_only=True)
+    joined_log_flag_crashes: bool = field(kw_only=True)
+    unresolved_devices_told: bool = field(kw_only=True)
     nvml_calls_need_old_linker: bool = field(kw_only=True)
 
 
@@ -120,6 +125,7 @@ def value_at(behaviour: Behaviour, version: Version) -> Any:
     return [s.value for s in behaviour.steps if not s.since or version >= version_key(s.since)][-1]
 
 
+@lru_cache(maxsize=64)
 def release_of(text: str) -> Release:
     """The rules of a release. One that is older or newer than those modelled is taken as the nearest, and says so. Raises `InputError`."""
     version = version_key(text)

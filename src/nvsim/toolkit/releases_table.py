@@ -506,6 +506,35 @@ BEHAVIOURS = (
         ("", False, "gets no --host-driver-version"),
         ("1.18.0", True, "is an error"),
     ),
+    # ---- the runtime's log -------------------------------------------------------------------------------------------
+    _behaviour(
+        "runtime_spec_version",
+        "the version of the OCI runtime specification that `nvidia-container-runtime --version` names",
+        ("", "1.0.2-dev", "1.0.2-dev"),
+        ("1.13.2", "1.1.0-rc.2", "1.1.0-rc.2"),
+        ("1.14.5", "1.1.0", "1.1.0"),
+        ("1.14.6", "1.2.0", "1.2.0"),
+        ("1.17.5", "1.2.1", "1.2.1"),
+        ("1.18.1", "1.3.0", "1.3.0"),
+    ),
+    _behaviour(
+        "debug_log_directory",
+        "nvidia-container-runtime.debug in a directory that does not exist",
+        ("", "needed", "is an error"),
+        ("1.13.2", "made", "makes the directory"),
+    ),
+    _behaviour(
+        "joined_log_flag_crashes",
+        "nvidia-container-runtime with a log flag and its value in one argument (`--log=FILE`)",
+        ("", True, "crashes: index out of range"),
+        ("1.16.0", False, "works"),
+    ),
+    _behaviour(
+        "unresolved_devices_told",
+        "a warning about CDI devices that no spec has",
+        ("", False, "is not given, the error alone names them"),
+        ("1.14.0", True, "is given besides the error"),
+    ),
     # ---- builds ------------------------------------------------------------------------------------------------------
     _behaviour(
         "nvml_calls_need_old_linker",

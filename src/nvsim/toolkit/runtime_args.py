@@ -5,10 +5,11 @@ It has no option parser: it looks for a few flags anywhere, whatever the low-lev
 
 from __future__ import annotations
 
-import posixpath
 from collections.abc import Sequence
 
 from attrs import frozen
+
+from nvsim.toolkit.go_strings import join
 
 SPEC_FILE = "config.json"
 
@@ -19,12 +20,16 @@ class BundleError(ValueError):
 
 @frozen(slots=True)
 class LogArgs:
-    """The flags about logging: file ("" = none), format, debug level; `version`: the version is asked for."""
+    """The flags about logging: file ("" = none), format, debug level; `version`: the version is asked for, and nothing is logged.
+
+    `joined`: a flag stands in one argument with its value.
+    """
 
     file: str = ""
     format: str = ""
     debug: bool = False
     version: bool = False
+    joined: bool = False
 
 
 def is_create(argv: Sequence[str]) -> bool:
@@ -57,13 +62,7 @@ def bundle_of(argv: Sequence[str]) -> str:
 
 def spec_path(bundle: str) -> str:
     """The spec file of a bundle; a relative one is below the working directory."""
-    return clean_path(posixpath.join(bundle, SPEC_FILE)) if bundle else SPEC_FILE
-
-
-def clean_path(path: str) -> str:
-    """Go's ``filepath.Clean``."""
-    cleaned = posixpath.normpath(path) if path else "."
-    return "/" + cleaned.lstrip("/") if cleaned.startswith("//") else cleaned
+    return join(bundle, SPEC_FILE)
 
 
 def _is_bundle_flag(text: str) -> bool:
@@ -74,6 +73,7 @@ def log_args(argv: Sequence[str]) -> LogArgs:
     """The flags about logging, wherever they stand; the last of each counts."""
     values = {"log": "", "log-format": ""}
     seen: set[str] = set()
+    joined = False
     i = 0
     while i < len(argv) and len(seen) < 4:
         flag, equals, value = argv[i].partition("=")
@@ -84,9 +84,16 @@ def log_args(argv: Sequence[str]) -> LogArgs:
         if name in ("version", "debug"):
             seen.add(name)
         elif name in values and (equals or i < len(argv)):
-            if not equals:
+            if equals:
+                joined = True
+            else:
                 value = argv[i]
                 i += 1
             values[name] = value
             seen.add(name)
-    return LogArgs(values["log"], values["log-format"], "debug" in seen, "version" in seen)
+    return LogArgs(values["log"], values["log-format"], "debug" in seen, "version" in seen, joined)
+
+
+def asks_version(argv: Sequence[str]) -> bool:
+    """Whether the version is to be printed: any argument that looks like the flag, even where it is the value of another."""
+    return any(a.startswith("-") and a.partition("=")[0].lstrip("-") == "version" for a in argv)
