@@ -84,6 +84,8 @@ def render(outcome: Outcome) -> dict[str, Any]:
         out["errno"] = outcome.errno
     if outcome.outcome == "exit":
         out["exit_code"] = outcome.exit_code if outcome.exit_code is not None else 0
+    if outcome.stdout:
+        out["stdout"] = outcome.stdout
     if outcome.unknown is not None:
         out["unknown"] = outcome.unknown
     return out
