@@ -48,7 +48,7 @@ def test_every_driver_link_of_a_host_leads_to_a_file(name: str) -> None:
     host = load_host(name, DATA)
     tree = driver_root(host)
     links = [p for p, node in walk(tree) if isinstance(node, Symlink) and ("nvidia" in p or "cuda" in p)]
-    assert links
+    assert links or host.tree.node("/dev/dxg") is not None  # on WSL the names are copies
     assert [p for p in links if not isinstance(resolve(tree, p), Resolved)] == []
 
 

@@ -121,7 +121,8 @@ def test_both_engines_inject_the_same_gpu_nodes(name: str, naming: str) -> None:
         if not injected(legacy) or not injected(generated):
             return  # a host that only one of them knows (no ld.so.cache, no NVML, WSL)
         nodes = [{n.path for n in r.plan.device_nodes if GPU_NODE.match(n.path)} for r in (legacy, generated) if r.plan]
-        assert nodes[0] == nodes[1] != set()
+        assert nodes[0] == nodes[1]
+        assert nodes[0] or host(name).tree.node("/dev/dxg") is not None  # WSL has one node for all GPUs
 
 
 @settings(max_examples=40, deadline=None)

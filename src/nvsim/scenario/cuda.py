@@ -136,13 +136,14 @@ def cuda_answer(
 
 
 def _library(resolver: Resolver, path: str) -> _Libcuda:
-    """The libcuda behind `path`: stubs are known by their directory, or by being far too small."""
+    """The libcuda behind `path`: stubs are known by their directory, or by being far too small; the host's own files are none."""
     found = resolver.resolve(path)
     real = found.path if isinstance(found, Resolved) else path
     name = posixpath.basename(real)
     version = name.partition(".so.")[2]
-    size = found.node.size if isinstance(found, Resolved) and isinstance(found.node, File) else 0
-    small = bool(size) and size < _STUB_SIZE and not version.count(".")
+    node = found.node if isinstance(found, Resolved) and isinstance(found.node, File) else None
+    of_image = node is not None and node.origin is not None and node.origin.kind == "image"
+    small = node is not None and of_image and 0 < node.size < _STUB_SIZE and not version.count(".")
     return _Libcuda(path, version if version.count(".") else None, "stubs" in real.split("/") or small)
 
 
