@@ -16,7 +16,6 @@ from nvsim.diagnosis.where import (
     in_container,
     injected_paths,
     on_host,
-    searched_directories,
     sentences,
     skipped_because,
     versioned_in_container,
@@ -97,7 +96,6 @@ def _not_searched(result: Result, process: ProcessResult, search: Search, places
     evidence = (
         f"{place.path} was put there by: {place.by}",
         *_who_chose(result, directory),
-        *_library_path(result, search, old),
         *considered(search),
         *_no_cache(result, process),
     )
@@ -111,19 +109,6 @@ def _who_chose(result: Result, directory: str) -> tuple[str, ...]:
         if parent_of(mount.dst) == directory and mount.kind.startswith("library"):
             return sentences(tuple(b for b in mount.because if b.input.startswith(("image", "engine", "CDI"))))
     return ()
-
-
-def _library_path(result: Result, search: Search, value: str) -> tuple[str, ...]:
-    """Directories of LD_LIBRARY_PATH that the search does not show, because they do not exist."""
-    assert result.injected is not None
-    seen = set(searched_directories(search))
-    resolver = Resolver(result.injected.rootfs)
-    gone = [d for d in value.split(":") if d.startswith("/") and d.rstrip("/") not in seen]
-    return tuple(
-        f"LD_LIBRARY_PATH names {d}, which does not exist in the container"
-        for d in gone
-        if not isinstance(resolver.resolve(d), Resolved)
-    )
 
 
 def _no_cache(result: Result, process: ProcessResult) -> tuple[str, ...]:

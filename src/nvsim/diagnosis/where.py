@@ -49,6 +49,10 @@ HOST_DIRS = (
 )
 
 
+_ABSENT = "the directory does not exist"
+_NO_ENTRY = "no entry of that name"
+
+
 @frozen(slots=True)
 class Place:
     """A file in the container that bears a library's name. `by`: who put it there; `usable`: 64-bit ELF of some size."""
@@ -151,21 +155,50 @@ def sentences(because: tuple[Because, ...]) -> tuple[str, ...]:
     return tuple(f"{b.input}: {b.text}" if b.input else b.text for b in because)
 
 
+@frozen(slots=True)
+class SearchPlace:
+    """A directory that a search considered, who put it into the search ("" for a cache without an entry), and what was there."""
+
+    path: str
+    set_by: str
+    result: str
+
+
+def places_of(search: Search) -> tuple[SearchPlace, ...]:
+    """The places of a search, in order.
+
+    Subdirectories for kinds of CPUs (glibc-hwcaps, tls, haswell, ...) are named only where something was found in them.
+    """
+    every = {c.path.rpartition("/")[0] for c in search.candidates} | {d for p in search.paths for d in p.absent}
+
+    def variant(directory: str) -> bool:
+        return any(directory.startswith(f"{other}/") for other in every)
+
+    asked_cache = any(c.stage == "cache" for c in search.candidates)
+    rows: dict[tuple[str, str], list[str]] = {}
+    without_file: dict[int, list[tuple[str, str, str]]] = {}
+    for path in search.paths:
+        found = without_file.setdefault(path.at, [])
+        found += [(d, path.set_by, _ABSENT) for d in path.absent if not variant(d)]
+        if path.what == "cache" and not asked_cache:
+            found += [(d, "", _NO_ENTRY) for d in path.directories]
+    for number in range(len(search.candidates) + 1):
+        for directory, by, result in without_file.get(number, ()):
+            rows.setdefault((directory, by), []).append(result)
+        if number < len(search.candidates):
+            candidate = search.candidates[number]
+            directory = parent_of(candidate.path) if "/" in candidate.path else candidate.path
+            if candidate.result != "missing" or not variant(directory):
+                rows.setdefault((directory, candidate.set_by), []).append(candidate.result)
+    return tuple(SearchPlace(d, by, ", ".join(dict.fromkeys(results))) for (d, by), results in rows.items())
+
+
 def considered(search: Search) -> tuple[str, ...]:
-    """The places that a search considered, one line a directory and who named it, in order."""
-    lines: dict[tuple[str, str], list[str]] = {}
-    for candidate in search.candidates:
-        directory = parent_of(candidate.path) if "/" in candidate.path else candidate.path
-        lines.setdefault((directory, candidate.set_by), []).append(candidate.result)
+    """The places of a search as lines of evidence."""
     return tuple(
-        f"looked in {directory} ({set_by}): {', '.join(dict.fromkeys(results))}"
-        for (directory, set_by), results in lines.items()
+        f"looked in {p.path} ({p.set_by}): {p.result}" if p.set_by else f"looked in {p.path}: {p.result}"
+        for p in places_of(search)
     )
-
-
-def searched_directories(search: Search) -> tuple[str, ...]:
-    """The directories that a search looked into, in order."""
-    return tuple(dict.fromkeys(parent_of(c.path) for c in search.candidates if "/" in c.path))
 
 
 def injected_paths(injected: Injected | None, *kinds: str) -> frozenset[str]:

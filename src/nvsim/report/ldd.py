@@ -7,12 +7,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from nvsim.diagnosis.linkage import Linkage, Linked
+from nvsim.diagnosis.where import places_of
 from nvsim.diagnosis.wishes import Wish
 from nvsim.loader.outcome import Search
 from nvsim.report.style import PLAIN, Style, columns, wrapped
 from nvsim.rootfs.tree import parent_of
 
-_HWCAPS = "/glibc-hwcaps/"
 _RUNTIME = ("GLIBC_", "GLIBCXX_", "CXXABI_", "GCC_")
 
 
@@ -112,24 +112,10 @@ def places(search: Search | None, where: Where) -> list[str]:
     """The places of a search in order, a line each: directory, who named it, what was there."""
     if search is None:
         return []
-    rows: dict[tuple[str, str], list[str]] = {}
-    absent: dict[int, list[tuple[str, str]]] = {}
-    for path in search.paths:
-        absent.setdefault(path.at, []).extend((d, path.set_by) for d in path.absent if _HWCAPS not in d)
-    for number, candidate in enumerate(search.candidates):
-        for directory, by in absent.pop(number, ()):
-            rows.setdefault((directory, by), []).append("the directory does not exist")
-        directory = parent_of(candidate.path) if "/" in candidate.path else candidate.path
-        if _HWCAPS in f"{directory}/" and candidate.result == "missing":
-            continue
-        rows.setdefault((directory, candidate.set_by), []).append(candidate.result)
-    for left in absent.values():
-        for directory, by in left:
-            rows.setdefault((directory, by), []).append("the directory does not exist")
-    caches = [p.directories[0] for p in search.paths if p.what == "cache" and p.directories]
-    hits = {c.stage for c in search.candidates}
-    out = [f"{d} ({where.by(by)}): {', '.join(dict.fromkeys(results))}" for (d, by), results in rows.items()]
-    return out + [f"{cache}: no entry of that name" for cache in caches if "cache" not in hits]
+    return [
+        f"{p.path} ({where.by(p.set_by)}): {p.result}" if p.set_by else f"{p.path}: {p.result}"
+        for p in places_of(search)
+    ]
 
 
 def _version_lines(found: Linkage, style: Style) -> list[str]:
