@@ -130,6 +130,21 @@ def test_an_executable_stack_is_refused_by_dlopen_from_2_41_on() -> None:
     assert load(entries, version="2.41", dlopen=call[:1]).dlopen[0].ok
 
 
+def test_the_execstack_tunable() -> None:
+    entries = {"/app/main": program(), f"{LIB}/libx.so": elf(stack=None)}
+    call = (DlopenCall("libx.so"),)
+    tunable = "GLIBC_TUNABLES"
+    given = {v: {tunable: f"glibc.rtld.execstack={v}"} for v in (0, 1, 2, 3)}
+    answers = {v: load(entries, env, version="2.41", dlopen=call).dlopen[0].ok for v, env in given.items()}
+    assert answers == {0: False, 1: False, 2: True, 3: False}
+    needs = {**entries, "/app/main": program("libx.so")}
+    assert load(needs, version="2.41").started
+    text = "/app/main: error while loading shared libraries: libx.so: cannot enable executable stack as shared object requires"
+    assert load(needs, given[0], version="2.41").stderr == f"{text}: Invalid argument\n"
+    refused = load({"/app/main": program(stack="rwx")}, given[0], version="2.41")
+    assert (refused.exit_code, refused.stderr) == (127, "Fatal glibc error: executable stack is not allowed\n")
+
+
 @pytest.mark.parametrize(("version", "name"), [("2.21", "libx.so"), ("2.26", f"{LIB}/libx.so"), ("2.31", "libx.so")])
 def test_an_executable_as_library_is_refused_early_or_late(version: str, name: str) -> None:
     entries = {"/app/main": program("libx.so"), f"{LIB}/libx.so": elf(type="EXEC")}
@@ -347,6 +362,13 @@ def test_audit_modules_are_unknown() -> None:
     outcome = load({"/app/main": program()}, {"LD_AUDIT": "/a.so"})
     assert (outcome.outcome, outcome.started) == ("unknown", False)
     assert "audit" in (outcome.unknown or "")
+    assert load({"/app/main": program(audit="/a.so")}).outcome == "unknown"
+
+
+def test_a_namespace_of_its_own_is_unknown() -> None:
+    result = load(DLOPEN, dlopen=(DlopenCall("libp.so", namespace="new"),)).dlopen[0]
+    assert (result.ok, result.new_objects) == (None, ())
+    assert "dlmopen" in (result.error or "")
 
 
 def test_usage_of_old_and_new_loaders() -> None:

@@ -33,11 +33,12 @@ class Machine:
 @frozen(slots=True)
 class DlopenCall:
     """One dlopen. `flags` are RTLD_* bits (1 LAZY, 2 NOW, 4 NOLOAD, 0x100 GLOBAL); `caller` is "main" or the path of the
-    library file whose code calls."""
+    library file whose code calls. `namespace` "new": it is a dlmopen into a namespace of its own."""
 
     name: str
     flags: int = 2
     caller: str = "main"
+    namespace: str = "base"
 
 
 @frozen(slots=True)

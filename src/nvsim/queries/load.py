@@ -35,7 +35,8 @@ def answer(kind: str, query: dict[str, Any]) -> dict[str, Any]:
 def _request(query: dict[str, Any]) -> ProcessRequest:
     try:
         calls = tuple(
-            DlopenCall(c["name"], int(c.get("flags", 2)), c.get("from", "main")) for c in query.get("dlopen") or ()
+            DlopenCall(c["name"] or "", int(c.get("flags", 2)), c.get("from", "main"), c.get("namespace", "base"))
+            for c in query.get("dlopen") or ()
         )
         env = query.get("env") or {}
         uid = int(query.get("uid", 0))

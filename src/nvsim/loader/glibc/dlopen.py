@@ -30,6 +30,8 @@ def _dlopen(process: Process, call: DlopenCall) -> DlopenResult:
     caller = _caller(process, call.caller)
     if caller is None:
         return DlopenResult(call, None, f"{call.caller} is not loaded, so it cannot call dlopen")
+    if call.namespace != "base":
+        return DlopenResult(call, None, "dlmopen: what a namespace of its own holds is not modelled")
     if call.flags & ~_KNOWN_FLAGS:
         raise LoadError("", "invalid mode parameter")
     if call.flags & (RTLD_LAZY | RTLD_NOW) == 0:

@@ -113,15 +113,14 @@ def _accept(
         elf or whole,
         process.rules,
         dlopened=dlopened,
-        stack_executable=process.stack_executable,
+        stack_refused=process.stack_refused(dlopened=dlopened),
         open_exec=hunt.open_exec,
     )
     if why is not None:
         raise LoadError(name, *why)
     if elf is None:
         raise CutError(path, whole.truncate or 0)
-    if elf.stack != "rw" and not (dlopened and process.rules.no_exec_stack):
-        process.stack_executable = True
+    process.stack_executable = process.stack_executable or elf.stack != "rw"
     full = path if path.startswith("/") else f"{process.image.cwd.rstrip('/')}/{path}"
     obj = Object(path, elf, node, where, loader, origin=full.rpartition("/")[0] or "/", names={path, name})
     process.enter(obj)

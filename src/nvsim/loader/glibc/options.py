@@ -26,7 +26,8 @@ class Options:
 
     `library_path` is (who says so, text). `preload` are the names with their source, in order. `mode`: normal, trace
     (LD_TRACE_LOADED_OBJECTS), list (``--list``), verify, or print (``--help``, ``--version``, ...). `hwcaps_prepend` and `hwcaps_mask` are the
-    texts of these options. `disabled` are CPU features that GLIBC_TUNABLES switches off. `audit` names what asks for audit modules.
+    texts of these options. `disabled` are CPU features that GLIBC_TUNABLES switches off,
+    `execstack` is its word on executable stacks. `audit` names what asks for audit modules.
     """
 
     mode: str = NORMAL
@@ -43,6 +44,7 @@ class Options:
     hwcaps_prepend: str = ""
     hwcaps_mask: str | None = None
     disabled: frozenset[str] = frozenset()
+    execstack: int = 1
     audit: str | None = None
     prints: str | None = None
 
@@ -60,6 +62,7 @@ def from_environment(env: dict[str, str], rules: GlibcRules, *, secure: bool) ->
     if secure and rules.secure_deaf:
         env = {name: value for name, value in env.items() if name in ("LD_PRELOAD", "LD_AUDIT")}
     library_path = env.get("LD_LIBRARY_PATH")
+    tunables = {} if secure else _tunables(env.get("GLIBC_TUNABLES", ""))
     trace = env.get("LD_TRACE_LOADED_OBJECTS")
     return Options(
         mode=NORMAL if trace is None else TRACE,
@@ -70,7 +73,8 @@ def from_environment(env: dict[str, str], rules: GlibcRules, *, secure: bool) ->
         verbose=bool(env.get("LD_VERBOSE")),
         trace_program=_number(trace) > 1,
         origin_path=env.get("LD_ORIGIN_PATH", "").rstrip("/") or None if not secure else None,
-        disabled=frozenset() if secure else _disabled(env.get("GLIBC_TUNABLES", "")),
+        disabled=_disabled(tunables),
+        execstack=_execstack(tunables),
         audit="LD_AUDIT" if env.get("LD_AUDIT") else None,
     )
 
@@ -81,14 +85,21 @@ def _number(text: str | None) -> int:
     return int(digits or 0)
 
 
-def _disabled(tunables: str) -> frozenset[str]:
+def _tunables(text: str) -> dict[str, str]:
+    """The settings in GLIBC_TUNABLES; of one that is given twice the last counts."""
+    return {name: value for name, given, value in (s.partition("=") for s in text.split(":")) if given}
+
+
+def _disabled(tunables: dict[str, str]) -> frozenset[str]:
     """The CPU features that ``glibc.cpu.hwcaps=-A,-B`` switches off."""
-    out: set[str] = set()
-    for setting in tunables.split(":"):
-        name, _, value = setting.partition("=")
-        if name in ("glibc.cpu.hwcaps", "glibc.tune.hwcaps"):
-            out = {feature[1:] for feature in value.split(",") if feature.startswith("-")}
-    return frozenset(out)
+    value = tunables.get("glibc.cpu.hwcaps", tunables.get("glibc.tune.hwcaps", ""))
+    return frozenset(feature[1:] for feature in value.split(",") if feature.startswith("-"))
+
+
+def _execstack(tunables: dict[str, str]) -> int:
+    """``glibc.rtld.execstack``: 0 none may be executable, 1 only start-up makes the stack executable, 2 it is so from the start."""
+    value = tunables.get("glibc.rtld.execstack", "1")
+    return int(value) if value in ("0", "1", "2") else 1
 
 
 def preload_names(text: str, source: str, *, secure: bool) -> tuple[tuple[str, str], ...]:

@@ -126,8 +126,8 @@ def _outcome(program: ExecImage, facts: LoaderFacts) -> Outcome:
 
 
 def _run(process: Process, wishes: Options, outcome: Outcome) -> Outcome:
-    tags = [tag for tag in ("DT_AUDIT", "DT_DEPAUDIT") if tag in process.main.elf.extra]
-    asked = wishes.audit or (f"{tags[0]} of {process.label(process.main)}" if tags else None)
+    tags = [tag for tag in ("audit", "depaudit") if tag in process.main.elf.extra]
+    asked = wishes.audit or (f"DT_{tags[0].upper()} of {process.label(process.main)}" if tags else None)
     if asked is not None:
         return evolve(outcome, outcome="unknown", unknown=f"{asked}: what audit modules do is not in files")
     return run_startup(process, wishes, outcome)
@@ -159,6 +159,7 @@ def _process(tree: Tree, program: ExecImage, facts: LoaderFacts, wishes: Options
         caps=subdirectories(hwcaps, legacy),
         view=_cache_view(program, rules, hwcaps, legacy, machine),
         stack_executable=program.elf.stack != "rw",
+        execstack=wishes.execstack,
         argv0=program.argv[0] if program.argv else "",
         library_path=wishes.library_path,
         use_cache=not wishes.inhibit_cache,

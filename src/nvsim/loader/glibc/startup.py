@@ -68,6 +68,10 @@ def _startup(process: Process, wishes: Options, said: list[str]) -> int | None:
     if level is not None:
         said.append(f"Fatal glibc error: CPU does not support x86-64-v{level}\n")
         return 127
+    if process.rules.no_exec_stack and process.execstack == 0 and process.stack_executable:
+        said.append("Fatal glibc error: executable stack is not allowed\n")
+        return 127
+    process.stack_executable = process.stack_executable or (process.rules.no_exec_stack and process.execstack == 2)
     init_lists(process)
     queue = dependencies(process, process.main, _preload(process, wishes, said))
     _place_loader(process, queue, listed=wishes.mode != options.NORMAL)

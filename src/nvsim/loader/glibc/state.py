@@ -166,6 +166,7 @@ class Process:
     caps: tuple[str, ...]
     view: CacheView
     stack_executable: bool
+    execstack: int
     argv0: str
     library_path: tuple[str, str] | None = None
     use_cache: bool = True
@@ -195,6 +196,12 @@ class Process:
     @property
     def secure(self) -> bool:
         return self.image.secure
+
+    def stack_refused(self, *, dlopened: bool) -> bool:
+        """Whether a stack that is not executable stays so, whatever an object wants."""
+        if self.stack_executable or not self.rules.no_exec_stack:
+            return False
+        return dlopened or self.execstack != 1
 
     def label(self, obj: Object) -> str:
         """How messages name an object."""

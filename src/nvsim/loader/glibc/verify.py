@@ -76,9 +76,12 @@ def _abi_fits(tag: str, kernel: int) -> bool:
 
 
 def refused(
-    elf: ElfFacts, rules: GlibcRules, *, dlopened: bool, stack_executable: bool, open_exec: bool = False
+    elf: ElfFacts, rules: GlibcRules, *, dlopened: bool, stack_refused: bool, open_exec: bool = False
 ) -> tuple[str, str | None] | None:
-    """Why an accepted file cannot be loaded as a library: text and errno; None = it can."""
+    """Why an accepted file cannot be loaded as a library: text and errno; None = it can.
+
+    `stack_refused`: the stack is not executable and will not be made so.
+    """
     unaligned = (header.UNALIGNED_ADDRESS,) if rules.page_alignment else (header.UNALIGNED_ADDRESS, header.UNALIGNED)
     if elf.malformed is not None and elf.malformed in unaligned:
         return rules.unaligned_texts[elf.malformed], None
@@ -92,7 +95,7 @@ def refused(
         return "shared object cannot be dlopen()ed", None
     if rules.pie_refused and elf.flags_1 & DF_1_PIE and not open_exec:
         return "cannot dynamically load position-independent executable", None
-    if dlopened and rules.no_exec_stack and elf.stack != "rw" and not stack_executable:
+    if stack_refused and elf.stack != "rw":
         return "cannot enable executable stack as shared object requires", "EINVAL"
     return None
 
