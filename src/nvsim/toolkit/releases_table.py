@@ -187,7 +187,7 @@ BEHAVIOURS = (
         "cdi_none_name",
         "what `none` asks for in CDI modes",
         ("", "", "a device with an empty name"),
-        ("1.18.0", "none", "the device `none`"),
+        ("1.18.2", "none", "the device `none`"),
     ),
     _behaviour(
         "automatic_devices",
