@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-from click.shell_completion import CompletionItem
 
 from nvsim.elf.store import FactsStore, cache_folder
-from nvsim.scenario.model import Scenario
 from nvsim.scenario.options import OPTIONS, Option
 from nvsim.scenario.read import Sources, make_scenario, verify
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+    from nvsim.scenario.model import Scenario
 
 NAMES = tuple(option.name for option in OPTIONS)
 _FILES = ("config", "cdi_spec")
@@ -81,6 +84,8 @@ def scenarios_of(options: dict[str, Any], sources: Sources, command: tuple[str, 
 
 def complete_host(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Names of shipped host profiles."""
+    from click.shell_completion import CompletionItem
+
     from nvsim.host.datadir import data_dir
     from nvsim.host.read import list_hosts
 
@@ -89,6 +94,8 @@ def complete_host(ctx: click.Context, param: click.Parameter, incomplete: str) -
 
 def complete_image(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Names of example images, and files."""
+    from click.shell_completion import CompletionItem
+
     from nvsim.host.datadir import data_dir
     from nvsim.image.example import list_examples
 

@@ -65,6 +65,11 @@ def identity_of(st: os.stat_result) -> Identity:
     return (st.st_dev, st.st_ino, st.st_size, st.st_mtime_ns, st.st_ctime_ns)
 
 
+def is_program_name(name: str) -> bool:
+    """Whether a binary of this name is asked if it is a loader or ldconfig, which takes all its bytes."""
+    return name.startswith(("ld-", "ld.", "ld64", "libc.musl", "ldconfig")) or name == "libc.so"
+
+
 class FactsStore:
     """Facts by file identity. Without a folder they live as long as the object; with one, `close` keeps them for later processes.
 

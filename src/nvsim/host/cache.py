@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from typing import Any
 
-from nvsim.loader.generated_cache import cache_of_entries
-
 Entries = dict[str, Any]
 DEFAULT_PATH = "/etc/ld.so.cache"
 
@@ -25,6 +23,8 @@ def with_cache(entries: Entries, facts: Mapping[str, Any] | None, rule: Mapping[
         return {**entries, path: _file([_entry(row) for row in content])}
     if facts is None:
         return entries
+    from nvsim.loader.generated_cache import cache_of_entries
+
     cache, links = cache_of_entries(entries, facts, path, source)
     if content == "stale":
         missing = rule.get("missing", ())

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from nvsim.errors import InputError
-from nvsim.host.compose import expand
 from nvsim.host.devices import device_entries
 from nvsim.host.profile import Driver, Gpu, HostProfile, KeptSpec, MigDevice, Toolkit
 from nvsim.host.toolkit import program_entries
@@ -50,7 +49,12 @@ def read_profile(name_or_path: str, data: Path) -> tuple[dict[str, Any], str]:
 def host_from_json(profile: Mapping[str, Any], data: Path, source: str = "host") -> HostProfile:
     """A `HostProfile` from the JSON of a composed, expanded or captured profile. Raises `InputError` with all faults."""
     check_profile(profile, data, source)
-    expanded = expand(profile, data) if "layout" in profile else _captured(profile)
+    if "layout" in profile:
+        from nvsim.host.compose import expand
+
+        expanded = expand(profile, data)
+    else:
+        expanded = _captured(profile)
     name = str(expanded.get("name", source))
     entries = canonical_entries(expanded["tree"], source)
     told = expanded.get("driver") or {}

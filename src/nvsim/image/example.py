@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from nvsim.errors import InputError
-from nvsim.loader.generated_cache import cache_of_entries
 from nvsim.rootfs.datafile import canonical_entries, find_named, names_in, read_libc, read_object
 from nvsim.rootfs.treefile import FORMAT as TREE_FORMAT
 
@@ -47,6 +46,8 @@ def _expand(image: dict[str, Any], data: Path, source: str) -> dict[str, Any]:
     if image.get("ldcache", "none") == "generated":
         if facts is None:
             raise InputError("has no ldconfig to make its cache", source=source, position="ldcache")
+        from nvsim.loader.generated_cache import cache_of_entries
+
         cache, links = cache_of_entries(entries, facts, "/etc/ld.so.cache", source)
         made = {"type": "file", "mode": "0644", "ldcache": cache, "made_by": "ldconfig"}
         entries = {**entries, **links, "/etc/ld.so.cache": made}

@@ -15,10 +15,10 @@ from collections.abc import Callable
 from typing import IO, Any
 
 from nvsim.elf.header import HEAD, MAGIC
-from nvsim.elf.store import FactsStore
+from nvsim.elf.store import FactsStore, is_program_name
 from nvsim.errors import InputError
 from nvsim.image.stream import ForwardStream, members, open_stream, sound
-from nvsim.rootfs.content import TEXT_LIMIT, content_of, is_program_name, read_content
+from nvsim.rootfs.content import TEXT_LIMIT, content_of, read_content
 from nvsim.rootfs.node import FileFacts
 from nvsim.rootfs.treefile import facts_to_json
 

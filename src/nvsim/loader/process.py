@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from attrs import evolve
 
 from nvsim.elf.facts import ElfFacts, LoaderFacts
-from nvsim.loader import nix_ld, wrappers
 from nvsim.loader.execve import ExecCrash, ExecFailure, ExecImage, execve
 from nvsim.loader.glibc import session as glibc
 from nvsim.loader.identify import loader_facts
-from nvsim.loader.musl import direct as musl_direct
-from nvsim.loader.musl import session as musl
 from nvsim.loader.outcome import DlopenCall, DlopenResult, ExecStep, Machine, Outcome, ProcessRequest
 from nvsim.rootfs.node import File, FileFacts
 from nvsim.rootfs.resolve import Resolved, Resolver
 from nvsim.rootfs.tree import Tree
 
+if TYPE_CHECKING:
+    from nvsim.loader import wrappers
+
+# The other loaders and the readers of wrappers are imported when a program needs them: most programs need glibc's loader alone.
 _MOST_WRAPPERS = 16
 
 
@@ -82,6 +83,8 @@ def _load(tree: Tree, image: ExecImage | ExecFailure | ExecCrash, request: Proce
     if image.interp is None:
         own = image.file.facts.loader
         if own is not None and own.libc == "musl":
+            from nvsim.loader.musl import direct as musl_direct
+
             return musl_direct.start(tree, image, own, request, machine)
         if own is not None and own.libc == "glibc":
             return glibc.start_directly(tree, image, own, request, machine)
@@ -89,8 +92,12 @@ def _load(tree: Tree, image: ExecImage | ExecFailure | ExecCrash, request: Proce
     plain = Outcome("exit", steps=image.steps, program=image.path, interpreter=image.interp)
     facts = loader_facts(tree, image)
     if isinstance(facts, LoaderFacts) and facts.libc == "stub-ld":
+        from nvsim.loader import nix_ld
+
         return EndedSession(evolve(plain, exit_code=127, stderr=nix_ld.stub_text(image)))
     if isinstance(facts, LoaderFacts) and facts.libc == "nix-ld":
+        from nvsim.loader import nix_ld
+
         handed = nix_ld.hand_over(Resolver(tree, image.uid, image.gid), image, request)
         if isinstance(handed, str):
             return EndedSession(evolve(plain, outcome="unknown", unknown=handed))
@@ -98,8 +105,13 @@ def _load(tree: Tree, image: ExecImage | ExecFailure | ExecCrash, request: Proce
         facts = loader_facts(tree, image)
     if isinstance(facts, str):
         return EndedSession(evolve(plain, outcome="unknown", unknown=facts))
-    loader = musl if facts.libc == "musl" else glibc
-    session: Session = loader.start(tree, image, facts, request, machine)
+    session: Session
+    if facts.libc == "musl":
+        from nvsim.loader.musl import session as musl
+
+        session = musl.start(tree, image, facts, request, machine)
+    else:
+        session = glibc.start(tree, image, facts, request, machine)
     behaviour = image.file.facts.behaviour
     if session.outcome.started and behaviour is not None and behaviour.exit is not None:
         session.outcome = evolve(session.outcome, exit_code=behaviour.exit)
@@ -109,6 +121,10 @@ def _load(tree: Tree, image: ExecImage | ExecFailure | ExecCrash, request: Proce
 def _follow(tree: Tree, image: ExecImage, request: ProcessRequest) -> ProcessRequest | str | None:
     """What a started wrapper executes next; a string: that is unknown, and why; None: the program is no wrapper."""
     command = image.file.facts.extra.get("make_c_wrapper")
+    if not isinstance(command, str) and not _is_script(image):
+        return None
+    from nvsim.loader import wrappers
+
     if isinstance(command, str):
         followed: wrappers.Wrapped | str | None = wrappers.follow_command(command, image.argv, request.env)
     else:
@@ -124,13 +140,15 @@ def _follow(tree: Tree, image: ExecImage, request: ProcessRequest) -> ProcessReq
     return evolve(request, exec=followed.exec, argv=followed.argv, env=followed.env, cwd=cwd)
 
 
+def _is_script(image: ExecImage) -> bool:
+    return len(image.steps) >= 2 and image.steps[1].role == "script-interpreter"
+
+
 def _follow_script(tree: Tree, image: ExecImage, request: ProcessRequest) -> wrappers.Wrapped | str | None:
     """As `_follow`, for a shell that runs a script."""
-    if (
-        len(image.steps) < 2
-        or image.steps[1].role != "script-interpreter"
-        or not wrappers.is_shell(image.steps[1].path)
-    ):
+    from nvsim.loader import wrappers
+
+    if not wrappers.is_shell(image.steps[1].path):
         return None
     script = image.steps[0]
     node = tree.node(script.file) if script.file is not None else None

@@ -12,7 +12,6 @@ from nvsim.elf.facts import ElfFacts
 from nvsim.elf.header import HEAD, MAGIC
 from nvsim.elf.programs import ldconfig_facts, loader_facts
 from nvsim.elf.reader import read_descriptor, read_elf
-from nvsim.elf.store import BinaryFacts
 from nvsim.ldcache import parse_cache
 from nvsim.rootfs.node import FileFacts
 
@@ -24,18 +23,13 @@ _CACHE_LIMIT = 64 << 20
 _PROGRAM_LIMIT = 64 << 20
 
 
-def is_program_name(name: str) -> bool:
-    """Whether a binary of this name is asked if it is a loader or ldconfig, which takes all its bytes."""
-    return name.startswith(("ld-", "ld.", "ld64", "libc.musl", "ldconfig")) or name == "libc.so"
-
-
 def read_content(fd: int, size: int, program: bool) -> FileFacts:
     """The facts of an open regular file of `size` bytes. `program`: look whether a binary is a loader or ldconfig. Raises OSError."""
     head = os.pread(fd, HEAD, 0)
     if head.startswith(MAGIC):
         elf = read_descriptor(fd, head=head, size=size, symbols=False)
         whole = _whole(fd, size) if program and size <= _PROGRAM_LIMIT else b""
-        return facts_of_binary(_binary(elf, whole))
+        return _binary(elf, whole)
     cache = head.startswith(_CACHE_MAGICS) and size <= _CACHE_LIMIT
     if cache or (size <= TEXT_LIMIT and b"\0" not in head):
         return content_of(_whole(fd, size), program)
@@ -45,7 +39,7 @@ def read_content(fd: int, size: int, program: bool) -> FileFacts:
 def content_of(data: bytes, program: bool) -> FileFacts:
     """`read_content` of a file whose bytes are all there."""
     if data.startswith(MAGIC):
-        return facts_of_binary(_binary(read_elf(data, symbols=False), data if program else b""))
+        return _binary(read_elf(data, symbols=False), data if program else b"")
     if data.startswith(_CACHE_MAGICS):
         return FileFacts(ldcache=parse_cache(data), head=data[:SCRIPT_HEAD])
     if len(data) <= TEXT_LIMIT and b"\0" not in data[:HEAD]:
@@ -53,14 +47,9 @@ def content_of(data: bytes, program: bool) -> FileFacts:
     return FileFacts(head=_head(data))
 
 
-def facts_of_binary(binary: BinaryFacts) -> FileFacts:
-    """The facts of a file with what is known of it as a binary."""
-    return FileFacts(elf=binary.elf, loader=binary.loader, ldconfig=binary.ldconfig)
-
-
-def _binary(elf: ElfFacts | None, whole: bytes) -> BinaryFacts:
+def _binary(elf: ElfFacts | None, whole: bytes) -> FileFacts:
     loader = loader_facts(whole) if whole else None
-    return BinaryFacts(elf, loader, ldconfig_facts(whole) if whole and loader is None else None)
+    return FileFacts(elf=elf, loader=loader, ldconfig=ldconfig_facts(whole) if whole and loader is None else None)
 
 
 def _whole(fd: int, size: int) -> bytes:

@@ -6,8 +6,6 @@ links of the same tree. What a host profile or an image file means is told by `n
 
 from __future__ import annotations
 
-import difflib
-import gzip
 import json
 import zlib
 from collections.abc import Iterable, Mapping
@@ -27,6 +25,8 @@ def read_json(path: Path) -> Any:
     except OSError as e:
         raise InputError(f"cannot be read: {e.strerror or e}", source=str(path)) from None
     if raw.startswith(b"\x1f\x8b"):
+        import gzip
+
         try:
             raw = gzip.decompress(raw)
         except (OSError, EOFError, zlib.error) as e:
@@ -59,6 +59,8 @@ def read_object(path: Path, *formats: str) -> dict[str, Any]:
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """A hint for an unknown name: the nearest known ones, or all of them."""
+    import difflib
+
     known = sorted(known)
     near = difflib.get_close_matches(name.lower(), known, n=3, cutoff=0.55)
     if near:

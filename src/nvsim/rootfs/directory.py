@@ -12,9 +12,8 @@ import stat
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from nvsim.elf.store import BinaryFacts, FactsStore, Identity, identity_of
+from nvsim.elf.store import BinaryFacts, FactsStore, Identity, identity_of, is_program_name
 from nvsim.errors import InputError
-from nvsim.rootfs.content import facts_of_binary, is_program_name, read_content
 from nvsim.rootfs.node import EMPTY_FILE, Deferred, Directory, File, FileFacts, Node, Origin, Special, Symlink
 from nvsim.rootfs.tree import Paths
 
@@ -126,7 +125,9 @@ class DirectoryTree:
         program = is_program_name(path.rpartition("/")[2])
         known = self._store.find(seen, program=program)
         if known is not None:
-            return facts_of_binary(known)
+            return FileFacts(elf=known.elf, loader=known.loader, ldconfig=known.ldconfig)
+        from nvsim.rootfs.content import read_content  # a directory whose facts are all known never needs the readers
+
         real = self._real(path)
         try:
             fd = os.open(real, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)

@@ -6,13 +6,14 @@ Reading settings from command-line options or batch queries is `nvsim.scenario.o
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from attrs import evolve, frozen
 
-from nvsim.host.profile import HostProfile
-from nvsim.image.model import Image
-from nvsim.loader.outcome import Cpu
+if TYPE_CHECKING:
+    from nvsim.host.profile import HostProfile
+    from nvsim.image.model import Image
+    from nvsim.loader.outcome import Cpu
 
 
 @frozen(slots=True)

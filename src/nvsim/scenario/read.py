@@ -13,17 +13,14 @@ from attrs import evolve
 
 from nvsim.errors import InputError
 from nvsim.host.datadir import data_dir
-from nvsim.host.profile import HostProfile
-from nvsim.host.read import host_from_json, list_hosts, load_host
-from nvsim.image.config import config_from_document, read_config
-from nvsim.image.model import Image
-from nvsim.image.read import image_from_json, load_image
-from nvsim.programs import KnownProgram, load_programs
 from nvsim.scenario.model import Scenario
 from nvsim.scenario.options import BY_NAME, read_file, settings_from
 
 if TYPE_CHECKING:
     from nvsim.elf.store import FactsStore
+    from nvsim.host.profile import HostProfile
+    from nvsim.image.model import Image
+    from nvsim.programs import KnownProgram
 
 _OWN_KEYS = ("host", "image", "argv")
 
@@ -42,11 +39,15 @@ class Sources:
     def programs(self) -> tuple[KnownProgram, ...]:
         """What is known of programs."""
         if self._programs is None:
+            from nvsim.programs import load_programs
+
             self._programs = load_programs(self.data / "programs")
         return self._programs
 
     def host(self, told: Any) -> HostProfile:
         """A host by name or path, or as an object: ``{"host": NAME}``, ``{"path": FILE}``, or a whole profile. Raises `InputError`."""
+        from nvsim.host.read import host_from_json, list_hosts, load_host
+
         if isinstance(told, Mapping):
             if "tree" in told or "layout" in told:
                 return host_from_json(told, self.data, str(told.get("name", "host")))
@@ -62,6 +63,8 @@ class Sources:
 
     def image(self, told: Any) -> Image:
         """An image by name or path, or as an object: ``{"image": NAME}``, ``{"path": PATH}``, or with ``tree``. Raises `InputError`."""
+        from nvsim.image.read import image_from_json, load_image
+
         if isinstance(told, Mapping):
             if "tree" in told:
                 return image_from_json(told, str(told.get("name", "image")))
@@ -129,6 +132,8 @@ def with_config(image: Image, told: Any) -> Image:
     """The image with another config: a path, ``{"path": ...}``, or a document as OCI or docker inspect writes it."""
     if told is None:
         return image
+    from nvsim.image.config import config_from_document, read_config
+
     if isinstance(told, Mapping) and set(told) != {"path"}:
         config, platform = config_from_document(told, "image_config")
     else:
