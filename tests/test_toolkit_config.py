@@ -1,0 +1,234 @@
+"""config.toml as the toolkit reads it: keys, spelling, types, defaults, and where it lies, release by release."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nvsim.toolkit.config import (
+    OVERRIDE,
+    ConfigError,
+    HostDefaults,
+    config_json,
+    config_path,
+    default_config,
+    host_defaults,
+    load_config,
+    normalised_ldconfig,
+)
+from nvsim.toolkit.config_hook import load_hook_config
+from nvsim.toolkit.config_schema import ToolkitConfig
+from nvsim.toolkit.releases import release_of
+from nvsim.toolkit.toml_reader import Table, TomlError, read_toml
+
+NEWEST = release_of("1.20.0")
+RELEASES = [release_of(v) for v in ("1.10.0", "1.12.1", "1.13.5", "1.14.6", "1.16.2", "1.17.9", "1.18.2", "1.20.0")]
+
+
+def config(text: str, release: str = "1.20.0") -> ToolkitConfig:
+    return load_config(text, release_of(release))
+
+
+def refusal(text: str, release: str = "1.20.0") -> ConfigError:
+    with pytest.raises(ConfigError) as caught:
+        config(text, release)
+    return caught.value
+
+
+# ---- keys and values
+
+
+def test_a_missing_and_an_empty_file_mean_the_defaults() -> None:
+    assert load_config(None, NEWEST) == default_config(NEWEST) == config("")
+
+
+def test_unknown_keys_and_sections_are_passed_over() -> None:
+    assert config('colour = "red"\n[nvidia-container-cuda]\nmode = "cdi"\n') == default_config(NEWEST)
+
+
+def test_a_misspelled_section_changes_nothing_and_its_keys_are_not_given() -> None:
+    assert config('[nvidia_container_runtime]\nmode = "cdi"\n').given == frozenset()
+
+
+def test_a_key_may_be_written_in_capitals_but_not_in_mixed_case() -> None:
+    assert config('[nvidia-container-runtime]\nMODE = "cdi"\n').runtime.mode == "cdi"
+    assert config('[nvidia-container-runtime]\nMode = "cdi"\n').runtime.mode == "auto"
+
+
+def test_windows_files_with_a_byte_order_mark_are_read() -> None:
+    assert config('\ufeff[nvidia-container-runtime]\r\nmode = "cdi"\r\n').runtime.mode == "cdi"
+
+
+def test_a_list_replaces_the_default_as_a_whole_even_when_it_is_empty() -> None:
+    assert config("[nvidia-container-runtime]\nruntimes = []\n").runtime.runtimes == ()
+
+
+def test_features_are_unset_unless_the_file_names_them() -> None:
+    assert default_config(NEWEST).features.allow_ldconfig_from_container is None
+    text = "[features]\nallow-ldconfig-from-container = false\n"
+    assert config(text).features.allow_ldconfig_from_container is False
+
+
+def test_a_key_counts_only_in_releases_that_have_it() -> None:
+    text = "[features]\ngds = true\n"
+    assert config(text, "1.16.2").features.gds is True
+    assert config(text, "1.17.0").features.gds is None
+
+
+# ---- errors
+
+
+def test_broken_toml_is_refused_with_line_and_column() -> None:
+    assert refusal("# first\nmode = cdi\n").text == (
+        "failed to load specified config file: (2, 8): no value can start with c"
+    )
+
+
+def test_a_key_that_is_given_twice_is_refused() -> None:
+    assert "(2, 1): The following key was defined twice: disable-require" in refusal("disable-require=true\n" * 2).text
+
+
+def test_a_value_of_the_wrong_type_is_refused_where_the_key_stands() -> None:
+    error = refusal('disable-require = "yes"\n')
+    assert (error.stage, error.text) == (
+        "unmarshal",
+        "failed to unmarshal config: (1, 1): Can't convert yes(string) to bool",
+    )
+    assert "(2, 1): Can't convert 1(int64) to string" in refusal("[nvidia-container-runtime]\nmode = 1\n").text
+
+
+def test_releases_before_1_14_read_only_what_the_runtime_needs() -> None:
+    assert config('supported-driver-capabilities = 1\n[features]\ngds = "x"\n', "1.13.5") == default_config(
+        release_of("1.13.5")
+    )
+
+
+def test_1_13_crashes_on_a_wrong_type_of_a_key_that_it_reads_by_itself() -> None:
+    error = refusal("accept-nvidia-visible-devices-envvar-when-unprivileged = 1\n", "1.13.5")
+    assert error.panic
+    assert error.text == "interface conversion: interface {} is int64, not bool"
+
+
+def test_the_old_hook_has_a_reader_of_its_own_with_other_words() -> None:
+    with pytest.raises(ConfigError, match=r"incompatible types: TOML key .* has type string"):
+        load_hook_config('[nvidia-container-cli]\nno-cgroups = "yes"\n', release_of("1.12.1"))
+
+
+def test_ldconfig_must_be_of_the_host_unless_a_feature_allows_it() -> None:
+    text = '[nvidia-container-cli]\nldconfig = "/sbin/ldconfig"\n'
+    assert refusal(text).stage == "invalid"
+    assert "not host-relative" in refusal(text).text
+    assert config(f"{text}[features]\nallow-ldconfig-from-container = true\n").cli.ldconfig == "/sbin/ldconfig"
+    assert config(text, "1.16.2").cli.ldconfig == "/sbin/ldconfig"
+
+
+# ---- defaults of the host, and the place of the file
+
+
+@pytest.mark.parametrize(
+    ("value", "real", "expected"),
+    [
+        ("@/sbin/ldconfig", True, "@/sbin/ldconfig.real"),
+        ("@/sbin/ldconfig", False, "@/sbin/ldconfig"),
+        ("@/sbin/ldconfig.real", False, "@/sbin/ldconfig"),
+        ("/sbin/ldconfig", True, "/sbin/ldconfig"),
+    ],
+)
+def test_ldconfig_is_the_real_program_where_the_host_has_a_wrapper(value: str, real: bool, expected: str) -> None:
+    assert normalised_ldconfig(value, lambda path: real and path == "/sbin/ldconfig.real") == expected
+
+
+def test_the_legacy_engine_runs_as_another_user_on_suse() -> None:
+    suse = host_defaults(lambda _: False, 'ID="opensuse-leap"\nID_LIKE="suse opensuse"\n')
+    assert load_config(None, NEWEST, suse).cli.user == "root:video"
+    assert load_config(None, NEWEST, host_defaults(lambda _: False, 'ID="suse"\n')).cli.user == ""
+    assert load_config('[nvidia-container-cli]\nuser = "me"\n', NEWEST, suse).cli.user == "me"
+
+
+def test_the_file_is_looked_for_below_xdg_config_home_and_since_1_17_where_a_variable_says() -> None:
+    assert config_path({}, NEWEST) == "/etc/nvidia-container-runtime/config.toml"
+    assert config_path({"XDG_CONFIG_HOME": "/x"}, NEWEST) == "/x/nvidia-container-runtime/config.toml"
+    both = {"XDG_CONFIG_HOME": "/x", OVERRIDE: "/c.toml"}
+    assert config_path(both, NEWEST) == "/c.toml"
+    assert config_path(both, release_of("1.10.0")) == "/x/nvidia-container-runtime/config.toml"
+
+
+# ---- laws
+
+words = st.text(st.characters(min_codepoint=32, max_codepoint=0x2FFF, exclude_categories=("Cs", "Cc")), max_size=12)
+
+
+def _toml(data: dict[str, Any], path: str = "") -> str:
+    """A document for nested dicts of strings, booleans, numbers and lists of strings; JSON's scalars are TOML's."""
+    own = [f"{k} = {json.dumps(v, ensure_ascii=False)}\n" for k, v in data.items() if not isinstance(v, dict)]
+    tables = [f"[{path}{k}]\n{_toml(v, f'{path}{k}.')}" for k, v in data.items() if isinstance(v, dict)]
+    return "".join(own + tables)
+
+
+def _like(value: Any) -> st.SearchStrategy[Any]:
+    """Values of the shape of a configuration value."""
+    if isinstance(value, dict):
+        return st.fixed_dictionaries({k: _like(v) for k, v in value.items()})
+    if isinstance(value, bool):
+        return st.booleans()
+    return st.lists(words, max_size=3) if isinstance(value, list) else words
+
+
+@given(st.data())
+def test_a_configuration_written_to_a_file_is_read_back(data: st.DataObject) -> None:
+    release = data.draw(st.sampled_from([r for r in RELEASES if r.runtime_config == "whole"]))
+    values = data.draw(_like(config_json(default_config(release), release.version)))
+    values["nvidia-container-cli"]["ldconfig"] = "@/sbin/ldconfig"
+    read = load_config(_toml(values), release)
+    assert config_json(read, release.version) == values
+    assert {key for key, value in values.items() if not isinstance(value, dict)} <= read.given
+
+
+keys = st.text("abcXYZ019_-", min_size=1, max_size=6)
+scalars = words | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.lists(words, max_size=3)
+documents = st.recursive(
+    st.dictionaries(keys, scalars, max_size=3),
+    lambda inner: st.dictionaries(keys, scalars | inner, max_size=3),
+    max_leaves=8,
+)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Table):
+        return {name: _plain(value.get(name)) for name in value.values}
+    return [_plain(v) for v in value] if isinstance(value, list) else value
+
+
+@given(documents)
+def test_the_toolkits_dialect_agrees_with_toml_on_plain_documents(document: dict[str, Any]) -> None:
+    text = _toml(document)
+    assert tomllib.loads(text) == document
+    assert _plain(read_toml(text)) == document
+
+
+@given(st.text(st.sampled_from("abe[]{}\"'=,.#\n\r\t -+_0123\\u:TZ\ufeff"), max_size=40))
+def test_any_text_is_read_or_refused_with_a_place(text: str) -> None:
+    try:
+        read_toml(text)
+    except TomlError as e:
+        assert str(e).startswith("(")
+
+
+@given(
+    st.lists(
+        st.sampled_from(['mode = "cdi"', "mode = 1", "[nvidia-container-runtime]", "[features]", "gds = {}", "[[a]]"])
+    )
+)
+def test_every_release_takes_or_refuses_a_file_whatever_it_is(lines: list[str]) -> None:
+    for release in RELEASES:
+        try:
+            found = load_config("\n".join(lines), release, HostDefaults())
+        except ConfigError as e:
+            assert e.text
+        else:
+            assert found.runtime.mode in ("auto", "cdi")
