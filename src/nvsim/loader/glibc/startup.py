@@ -74,7 +74,7 @@ def _startup(process: Process, wishes: Options, said: list[str]) -> int | None:
     process.stack_executable = process.stack_executable or (process.rules.no_exec_stack and process.execstack == 2)
     init_lists(process)
     queue = dependencies(process, process.main, _preload(process, wishes, said))
-    _place_loader(process, queue, listed=wishes.mode != options.NORMAL)
+    _place_loader(process, queue)
     main = process.main
     assert main.search_list is not None and main.order is not None
     process.scope = list(main.search_list)
@@ -104,18 +104,16 @@ def _startup(process: Process, wishes: Options, said: list[str]) -> int | None:
     return None
 
 
-def _place_loader(process: Process, queue: list[Object], *, listed: bool) -> None:
-    """ld.so stands in the map after the object that precedes it in the search list. When nobody needs it, it is last (in a listing: not
-    there)."""
+def _place_loader(process: Process, queue: list[Object]) -> None:
+    """ld.so stands in the map after the object that precedes it in the search list; when nobody needs it, it is not in the map."""
     loader = process.loader
     if loader is None:
         return
     process.map.remove(loader)
     found = [o for o in queue if not o.faked]
     at = next((i for i, o in enumerate(found) if o is loader), None)
-    if at is None and not listed:
-        process.map.append(loader)
-    elif at is not None:
+    loader.mapped = at is not None
+    if at is not None:
         before = found[at - 1]
         process.map.insert(next(i for i, o in enumerate(process.map) if o is before) + 1, loader)
 

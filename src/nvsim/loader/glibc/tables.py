@@ -29,6 +29,7 @@ class GlibcRules:
       `loose_tokens` -- a token must be followed by the end of the element or "/" (to 2.27).
       `current_directory` -- what an empty element of a list stands for: "./" (to 2.26) or nothing.
     Mapping
+      `foreign_first` -- a file of another machine is passed over before the rest of its e_ident is looked at (as Debian and Ubuntu build).
       `exec_refused_early` -- ET_EXEC is refused while the file is verified (2.22 to 2.30). `pie_refused` -- so is a PIE (from 2.30).
       `no_exec_stack` -- dlopen does not make the stack executable (from 2.41).
       `page_alignment` -- a segment needs the alignment of a page, not its own (from 2.35); `unaligned_texts` -- the complaints, by what
@@ -56,6 +57,7 @@ class GlibcRules:
     root_searched: bool
     loose_tokens: bool
     current_directory: str
+    foreign_first: bool
     exec_refused_early: bool
     pie_refused: bool
     no_exec_stack: bool
@@ -105,8 +107,8 @@ _NEEDED_ASSERT = (((2, 35), 204), ((2, 27), 205), ((2, 0), 224))
 
 
 @lru_cache(maxsize=64)
-def glibc_rules(version: str, machine: str = "x86_64") -> GlibcRules:
-    """The rules of a glibc version ("2.36") for programs of a machine (``ElfFacts.machine``)."""
+def glibc_rules(version: str, machine: str = "x86_64", *, multiarch: bool = False) -> GlibcRules:
+    """The rules of a glibc version ("2.36") for programs of a machine (``ElfFacts.machine``). `multiarch`: built as Debian's."""
     v = libc_version(version)
     legacy = next(row for row in _LEGACY.get(machine, (((2, 0), (), {}, "kernel"),)) if v >= row[0])
     return GlibcRules(
@@ -121,6 +123,7 @@ def glibc_rules(version: str, machine: str = "x86_64") -> GlibcRules:
         root_searched=v >= (2, 38),
         loose_tokens=v < (2, 28),
         current_directory="./" if v < (2, 27) else "",
+        foreign_first=multiarch,
         exec_refused_early=(2, 22) <= v < (2, 31),
         pie_refused=v >= (2, 30),
         no_exec_stack=v >= (2, 41),

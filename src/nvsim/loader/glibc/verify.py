@@ -19,11 +19,8 @@ ACCEPT, SKIP, OTHER_CLASS, FATAL = "accept", "skip", "other class", "fatal"
 DF_1_NODEFLIB, DF_1_NOOPEN, DF_1_PIE, DF_1_NOW = 0x800, 0x40, 0x8000000, 0x1
 _PAGE = 4096
 _HEADER_SIZE = {32: 52, 64: 64}
-_IN_HEADER = (
-    "ELF file ABI version invalid",
-    "nonzero padding in e_ident",
-    "ELF file version does not match current one",
-)
+_VERSION = "ELF file version does not match current one"
+_IN_HEADER = ("ELF file ABI version invalid", "nonzero padding in e_ident", _VERSION)
 _AFTER_TYPE = (header.PHENTSIZE, header.NO_PROGRAM_HEADERS)
 
 
@@ -43,6 +40,8 @@ def verify(
         return FATAL, "invalid ELF header", None
     if elf.elf_class != program.elf_class:
         return OTHER_CLASS, f"wrong ELF class: ELFCLASS{elf.elf_class}", None
+    if rules.foreign_first and elf.machine != program.machine and elf.malformed != _VERSION:
+        return SKIP, f"is for {elf.machine}", None
     if elf.data != program.data:
         order = "little" if program.data == 1 else "big"
         return FATAL, f"ELF file data encoding not {order}-endian", None
