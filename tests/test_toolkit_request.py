@@ -200,6 +200,28 @@ def test_annotations_count_in_cdi_mode_alone_and_a_blank_in_them_undoes_it() -> 
     assert (fallen.route, fallen.devices) == ("jit-cdi", ("all",))
 
 
+def test_before_1_18_annotations_replace_the_environment_in_cdi_mode_and_a_bad_name_is_an_error() -> None:
+    def runtime(value: str) -> ContainerRequest:
+        more: dict[str, Any] = {"annotations": {"cdi.k8s.io/gpu": value}, "caller": "runtime", "mode": "cdi"}
+        return asked("NVIDIA_VISIBLE_DEVICES=all", release="1.17.9", **more)
+
+    request = runtime("nvidia.com/gpu=1")
+    assert request.devices == request.cdi_devices == ("nvidia.com/gpu=1",)
+    assert reason(request, "devices") == "annotation cdi.k8s.io/gpu"
+    refused = runtime("1").refused
+    assert refused is not None
+    assert 'invalid device name "1" in annotation "cdi.k8s.io/gpu"' in refused.stderr
+
+
+def test_gated_features_come_with_generated_devices_and_not_with_spec_files() -> None:
+    def gated(device: str) -> tuple[str, ...]:
+        env = (f"NVIDIA_VISIBLE_DEVICES={device}", "NVIDIA_GDS=enabled", "NVIDIA_MOFED=1")
+        return asked(*env, caller="runtime", mode="cdi").gated
+
+    assert gated("runtime.nvidia.com/gpu=0") == ("gds",)
+    assert gated("nvidia.com/gpu=0") == ()
+
+
 def test_one_integrated_gpu_makes_a_host_a_tegra_since_1_19() -> None:
     more: dict[str, Any] = {"caller": "runtime", "gpu_names": ("NVIDIA RTX A6000", "Orin (nvgpu)")}
     assert asked("NVIDIA_VISIBLE_DEVICES=all", **more).mode == "csv"

@@ -11,13 +11,13 @@ from typing import Literal
 
 from attrs import evolve, frozen
 
-from nvsim.toolkit.annotations import CDI_PREFIX, checked_annotation_devices
+from nvsim.toolkit.annotations import CDI_PREFIX, annotation_keys, checked_annotation_devices
 from nvsim.toolkit.capabilities import VARIABLE as CAPABILITIES
 from nvsim.toolkit.cdi_name import is_qualified
 from nvsim.toolkit.devices import VISIBLE, Requested, env_list, imex_channels, visible_devices
 from nvsim.toolkit.go_text import go_list
 from nvsim.toolkit.image import UNPRIVILEGED_KEY, ImageView, gated_features
-from nvsim.toolkit.mounts import cdi_mount_devices
+from nvsim.toolkit.mounts import ROOT, cdi_mount_devices
 from nvsim.toolkit.releases import Release
 from nvsim.toolkit.request import Because
 
@@ -137,7 +137,8 @@ def _cdi_devices_before_1_18(view: ImageView, release: Release) -> tuple[Request
     """The devices of CDI mode when it looked them up itself: annotations, mounts, environment; and the error text."""
     prefixes = (CDI_PREFIX,) if release.annotations == "cdi-library" else view.annotation_prefixes
     annotated, error = checked_annotation_devices(view.annotations, prefixes, release)
-    why = Because(f"annotation {prefixes[0] if prefixes else CDI_PREFIX}", "annotations ask for devices")
+    keys = annotation_keys(view.annotations, prefixes) or (CDI_PREFIX,)
+    why = Because(f"annotation {keys[0]}", "annotations ask for devices")
     if error is not None:
         return Requested(None, why), f"{DEVICES_FAILED}failed to parse container annotations: {error}"
     found = env_list(view, (VISIBLE,), release)
@@ -149,7 +150,7 @@ def _cdi_devices_before_1_18(view: ImageView, release: Release) -> tuple[Request
     if release.cdi_mount_devices and view.accept_volume_mounts:
         mounted = cdi_mount_devices(view.mounts)
         if mounted:
-            return Requested(mounted, Because("mount cdi/", f"volume mounts ask for {','.join(mounted)}")), None
+            return Requested(mounted, Because(f"mount {ROOT}", f"volume mounts ask for {','.join(mounted)}")), None
     if found.ids is None or view.privileged or view.accept_envvar_unprivileged:
         return found, None
     return evolve(found, because=Because(UNPRIVILEGED_KEY, "only privileged containers may ask by environment")), None

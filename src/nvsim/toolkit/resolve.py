@@ -12,7 +12,7 @@ from typing import Any
 from attrs import evolve, frozen
 
 from nvsim.toolkit.cdi_name import NamePanic
-from nvsim.toolkit.cdi_request import CdiRequest, cdi_request, needs_graphics
+from nvsim.toolkit.cdi_request import cdi_request, needs_graphics
 from nvsim.toolkit.config import config_path
 from nvsim.toolkit.config_schema import ToolkitConfig
 from nvsim.toolkit.devices import imex_channels, visible_devices
@@ -215,8 +215,8 @@ def _modified(container: _Container, site: _Site, config: ToolkitConfig, seen: R
     because: tuple[tuple[str, Because], ...] = (("mode", seen.mode.because),)
     found = cdi_request(view, mode, config.runtime.modes.cdi.default_kind, release)
     requested = visible_devices(view, release, "runtime")
-    warnings = tuple(text for level, text in (*requested.log, *found.log) if level == "warning")
-    gated = _gated(view, config, release) if requested.ids is not None and mode != "cdi" else ()
+    warnings = tuple(dict.fromkeys(t for level, t in (*requested.log, *found.log) if level == "warning"))
+    gated = _gated(view, config, release) if requested.ids is not None else ()
     if mode == "legacy":
         void = ("NVIDIA_VISIBLE_DEVICES=void",) if gated and release.gated_by_generated_cdi else ()
         request = _by_hook(container, site, env_after=void)
@@ -242,16 +242,17 @@ def _modified(container: _Container, site: _Site, config: ToolkitConfig, seen: R
     )
     if found.route == "none":
         return base
-    imex = channels.ids or () if found.route == "automatic" and mode != "csv" else ()
+    generated = found.route == "automatic" and release.automatic_devices == "required"
+    imex = channels.ids or () if generated and mode != "csv" else ()
     if imex:
         because = (*because, ("imex_channels", channels.because))
     return evolve(
         base,
-        devices=_ids(found, requested.ids),
+        devices=requested.ids if mode == "csv" or release.annotations == "image" else found.devices,
         cdi_devices=found.devices if mode != "csv" else None,
         requirements=_csv_requirements(view, site) if mode == "csv" else (),
         imex_channels=imex,
-        gated=gated if found.route == "automatic" else (),
+        gated=gated if generated or mode == "csv" else (),
         because=because,
     )
 
@@ -261,11 +262,6 @@ def _gated(view: ImageView, config: ToolkitConfig, release: Release) -> tuple[st
     by_flag = {f for f in release.gated_features if getattr(config.features, f)}
     by_variable = gated_features(view.env, release.gated_features)
     return tuple(f for f in release.gated_features if f in by_flag or f in by_variable)
-
-
-def _ids(found: CdiRequest, visible: tuple[str, ...] | None) -> tuple[str, ...]:
-    """The devices as they were asked for; where cdi mode looked them up by itself, their CDI names."""
-    return visible if visible is not None else found.devices or ()
 
 
 def _csv_requirements(view: ImageView, site: _Site) -> tuple[str, ...]:
