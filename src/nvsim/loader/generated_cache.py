@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from nvsim.elf.facts import ldconfig_from_json
-from nvsim.loader.ldconfig import run_ldconfig
+from nvsim.loader.ldconfig.run import run_ldconfig
 from nvsim.rootfs.node import Origin
 from nvsim.rootfs.treefile import ldcache_to_json, tree_from_json
 

@@ -10,8 +10,6 @@ import os
 
 from nvsim.elf.facts import ElfFacts
 from nvsim.elf.header import HEAD, MAGIC
-from nvsim.elf.programs import ldconfig_facts, loader_facts
-from nvsim.elf.reader import read_descriptor, read_elf
 from nvsim.ldcache import parse_cache
 from nvsim.rootfs.node import FileFacts
 
@@ -27,6 +25,8 @@ def read_content(fd: int, size: int, program: bool) -> FileFacts:
     """The facts of an open regular file of `size` bytes. `program`: look whether a binary is a loader or ldconfig. Raises OSError."""
     head = os.pread(fd, HEAD, 0)
     if head.startswith(MAGIC):
+        from nvsim.elf.reader import read_descriptor  # texts are read without the readers of binaries
+
         elf = read_descriptor(fd, head=head, size=size, symbols=False)
         whole = _whole(fd, size) if program and size <= _PROGRAM_LIMIT else b""
         return _binary(elf, whole)
@@ -39,6 +39,8 @@ def read_content(fd: int, size: int, program: bool) -> FileFacts:
 def content_of(data: bytes, program: bool) -> FileFacts:
     """`read_content` of a file whose bytes are all there."""
     if data.startswith(MAGIC):
+        from nvsim.elf.reader import read_elf
+
         return _binary(read_elf(data, symbols=False), data if program else b"")
     if data.startswith(_CACHE_MAGICS):
         return FileFacts(ldcache=parse_cache(data), head=data[:SCRIPT_HEAD])
@@ -48,8 +50,12 @@ def content_of(data: bytes, program: bool) -> FileFacts:
 
 
 def _binary(elf: ElfFacts | None, whole: bytes) -> FileFacts:
-    loader = loader_facts(whole) if whole else None
-    return FileFacts(elf=elf, loader=loader, ldconfig=ldconfig_facts(whole) if whole and loader is None else None)
+    if not whole:
+        return FileFacts(elf=elf)
+    from nvsim.elf.programs import ldconfig_facts, loader_facts
+
+    loader = loader_facts(whole)
+    return FileFacts(elf=elf, loader=loader, ldconfig=ldconfig_facts(whole) if loader is None else None)
 
 
 def _whole(fd: int, size: int) -> bytes:

@@ -7,7 +7,7 @@ from nvsim.elf.facts import LdconfigFacts
 from nvsim.errors import UnsupportedError
 from nvsim.inject.hooks.root import ContainerRoot
 from nvsim.inject.log import ToolFailure, ToolLog
-from nvsim.loader.ldconfig import run_ldconfig
+from nvsim.loader.ldconfig.run import run_ldconfig
 from nvsim.rootfs.node import Directory, File
 from nvsim.rootfs.resolve import Resolved, Resolver
 

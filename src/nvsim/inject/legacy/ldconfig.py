@@ -16,7 +16,7 @@ from nvsim.inject.legacy.engine import Engine
 from nvsim.inject.legacy.paths import EngineFailure, failure
 from nvsim.inject.plan import Effect, LdconfigRunPlan
 from nvsim.loader.execve import ExecCrash, ExecFailure, ExecImage, execve
-from nvsim.loader.ldconfig import LdconfigRun, run_ldconfig
+from nvsim.loader.ldconfig.run import LdconfigRun, run_ldconfig
 from nvsim.loader.outcome import Machine, ProcessRequest
 from nvsim.rootfs.node import Directory, File, Origin
 from nvsim.rootfs.overlay import RootFS

@@ -1,5 +1,1 @@
-"""ldconfig over a tree: links, cache, messages. `run_ldconfig` runs it; how is told in `nvsim.loader.ldconfig.run`."""
-
-from nvsim.loader.ldconfig.run import LdconfigRun, run_ldconfig
-
-__all__ = ["LdconfigRun", "run_ldconfig"]
+"""ldconfig over a tree: links, cache, messages. `nvsim.loader.ldconfig.run` runs it; nothing is imported here, so that its parts are cheap."""
