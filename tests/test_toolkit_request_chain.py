@@ -62,4 +62,4 @@ def test_the_hook_is_called_as_it_was_and_refusals_have_their_words() -> None:
             runs[0]["stderr"] if runs[0]["exit"] else None
         ), case
         compared["by the hook"] += 1
-    assert compared["by the hook"] > 500 and compared["refused by the runtime"]
+    assert compared["by the hook"] > 200 and compared["refused by the runtime"]
