@@ -54,7 +54,7 @@ def map_object(
         accepted = _accept(process, hunt, found, loader, dlopened, noload)
     except LoadError as e:
         _record(process, hunt, asked_by, because, "not-found" if e.missing else "fatal", error=e.dlerror())
-        if process.tracing and e.missing and because != PRELOAD:
+        if process.tracing and e.missing and because not in (PRELOAD, PROGRAM):
             return _fake(process, name, loader)
         raise
     if accepted is None:

@@ -95,4 +95,5 @@ def expand_for(process: Process, text: str, obj: Object) -> str | None:
         normal = normalise(out)
         if not any(normal == d or normal.startswith(d + "/") for d in facts.system_dirs):
             return None
+        return normal if rules.secure_origin_normalised else out
     return out

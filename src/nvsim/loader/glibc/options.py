@@ -197,7 +197,7 @@ def masked_cpu(cpu: Cpu, disabled: frozenset[str]) -> Cpu:
     level, platform, hwcaps = cpu.isa_level, cpu.platform, cpu.hwcaps
     for feature in disabled:
         needed_from, for_platform, for_avx512 = DISABLED_BY_TUNABLE.get(
-            feature.removesuffix("_Usable"), (9, False, False)
+            feature, (9, False, False)
         )
         level = min(level, needed_from - 1)
         if for_platform and platform == "haswell":

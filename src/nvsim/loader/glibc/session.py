@@ -112,8 +112,11 @@ def start_directly(
     main.path, main.name = "", None
     process.argv0 = argv[0] if wishes.argv0 is None else wishes.argv0
     _add_loader(process, loader, main.elf.interp or loader, program.file, program.path)
-    outcome = evolve(outcome, program=main.file, interpreter=loader)
-    return GlibcSession(process, _run(process, wishes, outcome))
+    outcome = _run(process, wishes, evolve(outcome, program=main.file, interpreter=loader))
+    behaviour = main.node.facts.behaviour
+    if outcome.started and behaviour is not None:
+        outcome = evolve(outcome, exit_code=behaviour.exit)
+    return GlibcSession(process, outcome)
 
 
 def _outcome(program: ExecImage, facts: LoaderFacts) -> Outcome:

@@ -27,6 +27,8 @@ class GlibcRules:
       `abi_note` -- the ABI note of a file and the osversion of a cache entry are checked (to 2.35).
       `enotdir_continues` -- ENOTDIR does not end a list (from 2.39). `root_searched` -- "/" works as a search directory (from 2.38).
       `loose_tokens` -- a token must be followed by the end of the element or "/" (to 2.27).
+      `secure_origin_normalised` -- with AT_SECURE, the program's ``$ORIGIN`` directory is searched in its normalised form (measured with
+      Debian's 2.41-12+deb13u5 and 2.43-7, a security fix of 2026; not in 2.36-9+deb12u14).
       `current_directory` -- what an empty element of a list stands for: "./" (to 2.26) or nothing.
     Mapping
       `foreign_first` -- a file of another machine is passed over before the rest of its e_ident is looked at (as Debian and Ubuntu build).
@@ -56,6 +58,7 @@ class GlibcRules:
     enotdir_continues: bool
     root_searched: bool
     loose_tokens: bool
+    secure_origin_normalised: bool
     current_directory: str
     foreign_first: bool
     exec_refused_early: bool
@@ -122,6 +125,7 @@ def glibc_rules(version: str, machine: str = "x86_64", *, multiarch: bool = Fals
         enotdir_continues=v >= (2, 39),
         root_searched=v >= (2, 38),
         loose_tokens=v < (2, 28),
+        secure_origin_normalised=v >= (2, 41),
         current_directory="./" if v < (2, 27) else "",
         foreign_first=multiarch,
         exec_refused_early=(2, 22) <= v < (2, 31),
