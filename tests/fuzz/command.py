@@ -18,7 +18,7 @@ from fuzz.histogram import features, table
 from fuzz.jail import JailError, entered
 from fuzz.loaders import NoLoaderError, real_loader
 from fuzz.mutants import MUTANTS, broken
-from fuzz.predict import expectation
+from fuzz.predict import expectation, predicted, signature
 from fuzz.scenario import InvalidScenarioError, Scenario, exported
 from fuzz.shrink import shrunk
 from nvsim.loader.native import native_machine
@@ -125,14 +125,14 @@ def _show(engine: Engine, compared: Compared, save: Path | None) -> None:
 
 
 def _shrink(engine: Engine, compared: Compared) -> Scenario:
-    kind = (compared.differs or "").split()[0]
+    kind = signature(compared.real, predicted(compared.outcome))
 
     def still(scenario: Scenario) -> bool:
         try:
-            differs = engine.compare(scenario).differs
+            now = engine.compare(scenario)
         except InvalidScenarioError:
             return False
-        return differs is not None and differs.split()[0] == kind
+        return now.differs is not None and signature(now.real, predicted(now.outcome)) == kind
 
     return shrunk(compared.built.scenario, still)
 

@@ -42,7 +42,7 @@ class Listing:
 
 
 def elf_files(tree: DirectoryTree, directories: Sequence[str]) -> Iterator[tuple[str, File]]:
-    """Every x86-64 ELF file with a dynamic section below the directories, by canonical path, each file once."""
+    """Every ELF file below the directories, by canonical path, each file once."""
     resolver = Resolver(tree)
     seen: set[object] = set()
     stack = []
@@ -55,11 +55,9 @@ def elf_files(tree: DirectoryTree, directories: Sequence[str]) -> Iterator[tuple
         node = tree.node(path)
         if isinstance(node, Directory):
             stack += [f"{path}/{name}" for name in reversed(tree.names(path))]
-        elif isinstance(node, File) and node.inode not in seen and node.size >= 64:
-            elf = node.facts.elf
-            if elf is not None and elf.machine == "x86_64" and elf.type in ("DYN", "EXEC") and not elf.nodyn:
-                seen.add(node.inode)
-                yield path, node
+        elif isinstance(node, File) and node.inode not in seen and node.facts.elf is not None:
+            seen.add(node.inode)
+            yield path, node
 
 
 def real_listing(root: str, loader: str, path: str) -> Listing:

@@ -307,7 +307,7 @@ def finished(d: Draft) -> Scenario:
     cwd = "/" if d.chance(0.6) else rng.choice(directories)
     argv = [executed if d.chance(0.7) else rng.choice(("main", "./main", "-x"))]
     if d.direct is not None:
-        executed, argv = d.direct
+        executed, argv = d.direct[0], [*d.direct[1]]
         d.tree[d.program].pop("mode", None)
     return {
         "loader": d.loader.kind,
@@ -318,7 +318,7 @@ def finished(d: Draft) -> Scenario:
         "env": d.env,
         "cwd": cwd,
         "uid": d.uid,
-        "secure": d.secure and d.direct is None,
+        "secure": d.secure and d.tree[d.program].get("mode") == "4755",
         "proc": not d.chance(0.06),
         "dlopen": d.dlopen,
         "rootfs": {"tree": d.tree},

@@ -54,6 +54,13 @@ def surroundings(d: Draft) -> None:
     if d.chance(0.4):
         separator = ";" if d.chance(0.1) else ":"
         d.env["LD_LIBRARY_PATH"] = path_list(d, d.program).replace(":", separator)
+    if d.chance(0.05):
+        d.env["LD_TRACE_LOADED_OBJECTS"] = d.rng.choice(("1", "1", ""))
+    if d.chance(0.04):
+        features = d.rng.sample(("AVX512F", "AVX2", "FMA", "SSE4_2", "AVX512VL", "AVX2_Usable", "ERMS", "MOVBE"), 2)
+        d.env["GLIBC_TUNABLES"] = "glibc.cpu.hwcaps=" + ",".join(f"-{f}" for f in features)
+    if d.chance(0.02):
+        d.env["LD_ORIGIN_PATH"] = d.rng.choice(("/opt/a", "/app/", "relative"))
     if d.chance(0.06):
         d.env["LD_BIND_NOW"] = d.rng.choice(("1", ""))
     if d.chance(0.08):
@@ -152,7 +159,9 @@ def afterwards(d: Draft) -> None:
     if d.chance(0.4):
         _cache(d)
     _preloads(d)
-    if d.chance(0.02):
+    if d.chance(0.08):
+        _run_directly(d)
+    elif d.chance(0.02):
         _broken_start(d)
 
 
@@ -213,6 +222,33 @@ def _preloads(d: Draft) -> None:
     for path in d.libraries:
         if d.secure and d.chance(0.3) and d.canonical(path) in d.tree:
             d.tree[d.canonical(path)]["mode"] = "4755"
+
+
+def _run_directly(d: Draft) -> None:
+    """The loader is the program that is executed."""
+    options = []
+    values = {
+        "--library-path": path_list(d, d.program),
+        "--preload": d.rng.choice(NAMES),
+        "--argv0": d.rng.choice(("other", "./x", "")),
+        "--inhibit-rpath": ":".join(d.rng.sample(("", d.program, *d.libraries[:2]), 2 if d.libraries else 1)),
+        "--glibc-hwcaps-mask": d.rng.choice(("x86-64-v2", "x86-64-v3:x86-64-v4", "none")),
+        "--glibc-hwcaps-prepend": d.rng.choice(("x86-64-v9", "x86-64-v9:x86-64-v3")),
+    }
+    if libc_version(d.loader.facts.version) < (2, 33):
+        values = {k: v for k, v in values.items() if k in ("--library-path", "--inhibit-rpath", "--preload")}
+    for name, value in values.items():
+        if d.chance(0.25):
+            options += [name, value]
+    options += [o for o in ("--list", "--inhibit-cache", "--verify") if d.chance(0.6 if o == "--list" else 0.1)]
+    if d.chance(0.03):
+        options.append("--none")
+    program = (
+        [d.program]
+        if d.chance(0.93)
+        else d.rng.choice(([], ["/none"], ["/etc"], [f"{d.program}/x"], ["main"], [d.loader.interp]))
+    )
+    d.direct = (d.loader.interp, [d.loader.interp, *options, *program])
 
 
 def _broken_start(d: Draft) -> None:

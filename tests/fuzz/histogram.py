@@ -45,7 +45,14 @@ def features(compared: Compared) -> set[str]:
 def _of_scenario(compared: Compared) -> Iterator[str]:
     scenario = compared.built.scenario
     env = scenario["env"]
-    for name in ("LD_LIBRARY_PATH", "LD_PRELOAD", "LD_BIND_NOW"):
+    for name in (
+        "LD_LIBRARY_PATH",
+        "LD_PRELOAD",
+        "LD_BIND_NOW",
+        "LD_TRACE_LOADED_OBJECTS",
+        "GLIBC_TUNABLES",
+        "LD_ORIGIN_PATH",
+    ):
         if name in env:
             yield name
     if scenario["secure"]:

@@ -64,7 +64,8 @@ def start(tree: Tree, request: ProcessRequest, machine: Machine | None = None) -
     for _ in range(_MOST_WRAPPERS):
         image = execve(Resolver(tree, request.uid, request.gid), request, machine)
         session = _load(tree, image, request, machine)
-        session.outcome = evolve(session.outcome, steps=(*steps, *session.outcome.steps))
+        code = _known_exit(tree, session.outcome)
+        session.outcome = evolve(session.outcome, exit_code=code, steps=(*steps, *session.outcome.steps))
         followed = _follow(tree, image, request) if session.outcome.started and isinstance(image, ExecImage) else None
         if followed is None:
             return session
@@ -112,9 +113,6 @@ def _load(tree: Tree, image: ExecImage | ExecFailure | ExecCrash, request: Proce
         session = musl.start(tree, image, facts, request, machine)
     else:
         session = glibc.start(tree, image, facts, request, machine)
-    behaviour = image.file.facts.behaviour
-    if session.outcome.started and behaviour is not None and behaviour.exit is not None:
-        session.outcome = evolve(session.outcome, exit_code=behaviour.exit)
     return session
 
 
@@ -175,6 +173,13 @@ def listing(tree: Tree, request: ProcessRequest, machine: Machine | None = None)
     outcome = start(tree, asked, machine).finish()
     static = isinstance(image, ExecImage) and image.interp is None
     return evolve(outcome, trace_rc=outcome.exit_code) if static else outcome
+
+
+def _known_exit(tree: Tree, outcome: Outcome) -> int | None:
+    """The status with which it ended, or with which a started program is known to end."""
+    node = tree.node(outcome.program) if outcome.started and outcome.program is not None else None
+    behaviour = node.facts.behaviour if isinstance(node, File) else None
+    return outcome.exit_code if behaviour is None or behaviour.exit is None else behaviour.exit
 
 
 def _static(image: ExecImage) -> Outcome:

@@ -196,9 +196,7 @@ def masked_cpu(cpu: Cpu, disabled: frozenset[str]) -> Cpu:
     """The CPU as library directories see it once features are switched off (the check of ISA levels does not change)."""
     level, platform, hwcaps = cpu.isa_level, cpu.platform, cpu.hwcaps
     for feature in disabled:
-        needed_from, for_platform, for_avx512 = DISABLED_BY_TUNABLE.get(
-            feature, (9, False, False)
-        )
+        needed_from, for_platform, for_avx512 = DISABLED_BY_TUNABLE.get(feature, (9, False, False))
         level = min(level, needed_from - 1)
         if for_platform and platform == "haswell":
             platform = cpu.machine

@@ -82,9 +82,6 @@ def start(tree: Tree, loader: ExecImage, facts: LoaderFacts, request: ProcessReq
     process.library_path = process.library_path if line.library_path is None else line.library_path
     process.preload = process.preload if line.preload is None else line.preload
     ran = run_startup(process, evolve(outcome, program=where))
-    behaviour = node.facts.behaviour
-    if ran.started and behaviour is not None and behaviour.exit is not None:
-        ran = evolve(ran, exit_code=behaviour.exit)
     if line.listing:
         ran = _as_listing(ran, process.libc.path, tuple(process.listed))
     return MuslSession(process, ran)
