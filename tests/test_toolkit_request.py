@@ -322,6 +322,8 @@ def test_the_hook_becomes_the_cli_with_the_search_path_as_its_path() -> None:
     assert run.argv is not None and run.env is not None
     assert run.argv[0] == "/usr/bin/nvidia-container-cli"
     assert run.argv[-2:] == ("--pid=7", "/w/r")
+    assert run.decision is not None
+    assert dict(run.decision.because)["devices"].input == "env NVIDIA_VISIBLE_DEVICES"
     assert run.env == ("PATH=/opt:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",)
 
 

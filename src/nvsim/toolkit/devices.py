@@ -19,7 +19,6 @@ from nvsim.toolkit.request import Because
 
 VISIBLE = "NVIDIA_VISIBLE_DEVICES"
 IMEX = "NVIDIA_IMEX_CHANNELS"
-MOUNTS_KEY = "config.toml accept-nvidia-visible-devices-as-volume-mounts"
 
 
 @frozen(slots=True)
