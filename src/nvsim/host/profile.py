@@ -8,6 +8,7 @@ from typing import Any
 from attrs import field, frozen
 
 from nvsim.loader.outcome import Cpu
+from nvsim.memo import Memo
 from nvsim.rootfs.tree import Tree
 
 
@@ -23,7 +24,8 @@ class MigDevice:
 
 @frozen(slots=True)
 class Gpu:
-    """One GPU as NVML reports it. `pci` is the bus id with a 4- or 8-digit domain; `compute` the compute capability ("8.0")."""
+    """One GPU as NVML reports it. `pci` is the bus id with a 4- or 8-digit domain, "" for an integrated GPU; `compute` the compute
+    capability ("8.0")."""
 
     minor: int
     uuid: str
@@ -99,3 +101,4 @@ class HostProfile:
     sources: tuple[str, ...] = ()
     assumptions: tuple[str, ...] = ()
     data: Mapping[str, Any] = field(factory=dict, hash=False)
+    memo: Memo = field(factory=Memo, init=False, eq=False, repr=False)

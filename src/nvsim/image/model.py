@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from attrs import field, frozen
 
+from nvsim.memo import Memo
 from nvsim.rootfs.tree import Tree
 
 
@@ -23,10 +24,14 @@ class ImageConfig:
 
 @frozen(slots=True)
 class Image:
-    """An image: `name` as the user gave it, its tree, its config, the platform if known ("linux/amd64")."""
+    """An image: `name` as the user gave it, its tree, its config, the platform if known ("linux/amd64").
+
+    `memo` is what was derived of it (`nvsim.memo`); a changed image starts with an empty one.
+    """
 
     name: str
     tree: Tree
     config: ImageConfig = ImageConfig()
     platform: str | None = None
     assumptions: tuple[str, ...] = ()
+    memo: Memo = field(factory=Memo, init=False, eq=False, repr=False)
