@@ -124,7 +124,7 @@ def proc_entries(kernel_module: str | None, machine: str, gpus: Sequence[Mapping
         f"{base}/registry": _text('Binary: ""\n', "0644"),
         f"{base}/version": _text(f"NVRM version: NVIDIA UNIX {machine} Kernel Module  {kernel_module}\n"),
     }
-    for gpu in gpus:
+    for gpu in (g for g in gpus if g["pci"]):
         out[f"{base}/gpus/{bus_id(gpu['pci'])}/information"] = _text(_information(gpu))
     minors = []
     for minor, path in _mig_capabilities(gpus):
@@ -153,7 +153,7 @@ def sys_entries(gpus: Sequence[Mapping[str, Any]], devices: Any) -> Entries:
     """The GPUs in /sys/bus/pci/devices, with their DRM nodes where the host has them."""
     drm = isinstance(devices, Mapping) and bool(devices.get("drm"))
     out: Entries = {}
-    for number, gpu in enumerate(gpus):
+    for number, gpu in enumerate(g for g in gpus if g["pci"]):
         base = f"/sys/bus/pci/devices/{bus_id(gpu['pci'])}"
         out[base] = {"type": "dir"}
         if drm:

@@ -167,6 +167,9 @@ def _path(value: Any, path: str) -> Problems:
 
 
 def _pci(value: Any, path: str) -> Problems:
+    """A bus id; "" = an integrated GPU, which has none."""
+    if value == "":
+        return
     domain, _, rest = value.partition(":") if isinstance(value, str) else ("", "", "")
     digits = "0123456789abcdefABCDEF"
     good = len(domain) in (4, 8) and all(c in digits for c in domain) and len(rest) == 7 and rest[2] == ":"
