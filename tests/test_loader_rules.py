@@ -83,7 +83,7 @@ def test_32_bit_programs_use_their_own_cache_entries_and_platform() -> None:
     }
     outcome = load(entries, {"LD_LIBRARY_PATH": "/o/$PLATFORM"})
     assert outcome.searches[0].candidates[0].path == "/o/i686/tls/i686/sse2/libx.so"
-    assert [o.path for o in outcome.objects] == ["/l32/libx.so", "/lib/ld-linux.so.2"]
+    assert [o.path for o in outcome.objects] == ["/l32/libx.so"]
 
 
 def test_a_preload_that_fails_gives_no_reason_before_2_19() -> None:
@@ -356,6 +356,28 @@ def test_a_cut_library_is_unknown_beyond_its_first_page_and_empty_within() -> No
     assert load(entries, dlopen=call).dlopen[0].ok
     entries[f"{LIB}/libx.so"] = elf("libnone.so", truncate=40)
     assert load(entries, dlopen=call).dlopen[0].error == f"{LIB}/libx.so: file too short"
+
+
+@pytest.mark.parametrize(
+    ("entry", "reason"),
+    [
+        ({"type": "socket"}, "cannot open shared object file"),
+        ({"type": "char", "rdev": "1:3"}, "file too short"),
+        ({"type": "char", "rdev": "1:5"}, "invalid ELF header"),
+        ({"type": "dir"}, "cannot read file data"),
+    ],
+)
+def test_special_files_as_libraries(entry: dict[str, str], reason: str) -> None:
+    outcome = load({"/app/main": program(), "/dev/x": entry}, {"LD_PRELOAD": "/dev/x"})
+    assert outcome.stderr == f"ERROR: ld.so: object '/dev/x' from LD_PRELOAD cannot be preloaded ({reason}): ignored.\n"
+    assert load({"/app/main": program(), "/dev/x": {"type": "fifo"}}, {"LD_PRELOAD": "/dev/x"}).outcome == "unknown"
+
+
+def test_the_loader_loaded_a_second_time_is_unknown() -> None:
+    entries = {"/app/main": program(), "/other/ld.so": {"type": "hardlink", "of": LD}}
+    outcome = load(entries, {"LD_PRELOAD": "/other/ld.so"})
+    assert (outcome.outcome, outcome.started) == ("unknown", False)
+    assert load(entries, dlopen=(DlopenCall("/other/ld.so"),)).dlopen[0].path == "/other/ld.so"
 
 
 def test_audit_modules_are_unknown() -> None:

@@ -14,7 +14,7 @@ from nvsim.loader.glibc import verify
 from nvsim.loader.glibc.lists import expand_for
 from nvsim.loader.glibc.order import relocation_order
 from nvsim.loader.glibc.paths import has_token
-from nvsim.loader.glibc.state import CutError, EndlessError, InconsistencyError, LoadError, Object, Process
+from nvsim.loader.glibc.state import EndlessError, InconsistencyError, LoadError, Object, Process, UncertainError
 from nvsim.loader.glibc.walk import Found, Hunt, find, open_by_path
 from nvsim.loader.outcome import Search
 
@@ -119,7 +119,8 @@ def _accept(
     if why is not None:
         raise LoadError(name, *why)
     if elf is None:
-        raise CutError(path, whole.truncate or 0)
+        cut = f"{path} is cut off after {whole.truncate} bytes"
+        raise UncertainError(f"{cut}: touching what is missing ends the process with SIGBUS")
     process.stack_executable = process.stack_executable or elf.stack != "rw"
     full = path if path.startswith("/") else f"{process.image.cwd.rstrip('/')}/{path}"
     obj = Object(path, elf, node, where, loader, origin=full.rpartition("/")[0] or "/", names={path, name})

@@ -12,7 +12,7 @@ from nvsim.loader.glibc.linkmap import PROGRAM, map_object
 from nvsim.loader.glibc.options import Options, UsageError
 from nvsim.loader.glibc.paths import subdirectories
 from nvsim.loader.glibc.startup import run_startup
-from nvsim.loader.glibc.state import CutError, EndlessError, InconsistencyError, LoadError, Object, Process
+from nvsim.loader.glibc.state import EndlessError, InconsistencyError, LoadError, Object, Process, UncertainError
 from nvsim.loader.glibc.tables import GlibcRules, glibc_rules
 from nvsim.loader.outcome import Cpu, DlopenCall, DlopenResult, Machine, Outcome, ProcessRequest
 from nvsim.rootfs.node import File
@@ -39,9 +39,9 @@ class GlibcSession:
         except InconsistencyError as e:
             self.outcome = evolve(self.outcome, stderr=self.outcome.stderr + e.text, exit_code=127)
             result = DlopenResult(call, False, None, ended=True)
-        except (CutError, EndlessError) as e:
+        except (UncertainError, EndlessError) as e:
             self.outcome = evolve(
-                self.outcome, outcome="unknown" if isinstance(e, CutError) else "signal", unknown=e.text
+                self.outcome, outcome="unknown" if isinstance(e, UncertainError) else "signal", unknown=e.text
             )
             result = DlopenResult(call, None, e.text, ended=True)
         self._dlopens.append(result)

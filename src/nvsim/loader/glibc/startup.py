@@ -12,7 +12,7 @@ from nvsim.loader.glibc.linkmap import PRELOAD, dependencies, map_object
 from nvsim.loader.glibc.listing import listing
 from nvsim.loader.glibc.lists import init_lists
 from nvsim.loader.glibc.options import Options
-from nvsim.loader.glibc.state import CutError, EndlessError, InconsistencyError, LoadError, Object, Process
+from nvsim.loader.glibc.state import EndlessError, InconsistencyError, LoadError, Object, Process, UncertainError
 from nvsim.loader.outcome import Outcome
 from nvsim.rootfs.node import File
 from nvsim.rootfs.resolve import PathError
@@ -33,7 +33,7 @@ def run_startup(process: Process, wishes: Options, outcome: Outcome) -> Outcome:
     except InconsistencyError as e:
         said.append(e.text)
         code = 127
-    except CutError as e:
+    except UncertainError as e:
         code, unknown = None, e.text
     except EndlessError as e:
         code, unknown, end = None, e.text, "signal"
@@ -62,7 +62,7 @@ def run_startup(process: Process, wishes: Options, outcome: Outcome) -> Outcome:
 def _startup(process: Process, wishes: Options, said: list[str]) -> int | None:
     """What is printed goes to `said`; the exit status when the process ends here.
 
-    Raises `LoadError`, `InconsistencyError` and `CutError` for the ends that have no status of their own.
+    Raises `LoadError`, `InconsistencyError` and `UncertainError` for the ends that have no status of their own.
     """
     level = checks.loader_level(process)
     if level is not None:
@@ -91,6 +91,7 @@ def _startup(process: Process, wishes: Options, said: list[str]) -> int | None:
         return None
     if any(p.fatal for p in process.problems):
         return 1
+    _refuse_second_loader(process)
     weak = checks.isa_problem(process, order)
     if weak is not None:
         said.append(f"{process.label(weak)}: CPU ISA level is lower than required\n")
@@ -102,6 +103,14 @@ def _startup(process: Process, wishes: Options, said: list[str]) -> int | None:
         said.append(f"{process.argv0}: symbol lookup error: {process.label(obj)}: {text}\n")
         return 127
     return None
+
+
+def _refuse_second_loader(process: Process) -> None:
+    """Raises `UncertainError` when ld.so was loaded again, by a name that the loader did not know for its own: such processes crash."""
+    own = process.loader.node if process.loader is not None else None
+    for obj in process.map:
+        if own is not None and obj is not process.loader and obj.node is not None and obj.node.inode == own.inode:
+            raise UncertainError(f"{obj.path} is the running loader, loaded a second time: the process crashes")
 
 
 def _place_loader(process: Process, queue: list[Object]) -> None:

@@ -41,12 +41,12 @@ class InconsistencyError(Exception):
         self.text = f"Inconsistency detected by ld.so: {place}: Assertion `{assertion}' failed!\n"
 
 
-class CutError(Exception):
-    """A file that is too short is mapped: whether that kills the process cannot be told."""
+class UncertainError(Exception):
+    """What comes next cannot be told from facts; `text` says why."""
 
-    def __init__(self, path: str, size: int):
-        super().__init__(path)
-        self.text = f"{path} is cut off after {size} bytes: touching what is missing ends the process with SIGBUS"
+    def __init__(self, text: str):
+        super().__init__(text)
+        self.text = text
 
 
 class EndlessError(Exception):

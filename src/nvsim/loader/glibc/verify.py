@@ -13,11 +13,12 @@ from attrs import evolve
 from nvsim.elf import header
 from nvsim.elf.facts import ElfFacts
 from nvsim.loader.glibc.tables import GlibcRules
-from nvsim.rootfs.node import Directory, File, Node
+from nvsim.rootfs.node import Directory, File, Node, Special
 
 ACCEPT, SKIP, OTHER_CLASS, FATAL = "accept", "skip", "other class", "fatal"
 DF_1_NODEFLIB, DF_1_NOOPEN, DF_1_PIE, DF_1_NOW = 0x800, 0x40, 0x8000000, 0x1
 _PAGE = 4096
+_ENDLESS = ((1, 5), (1, 7), (1, 8), (1, 9))  # /dev/zero, full, random, urandom
 _HEADER_SIZE = {32: 52, 64: 64}
 _VERSION = "ELF file version does not match current one"
 _IN_HEADER = ("ELF file ABI version invalid", "nonzero padding in e_ident", _VERSION)
@@ -31,7 +32,8 @@ def verify(
     if isinstance(node, Directory):
         return FATAL, "cannot read file data", "EISDIR"
     if not isinstance(node, File):
-        return FATAL, "file too short", None
+        endless = isinstance(node, Special) and node.rdev in _ENDLESS
+        return FATAL, "invalid ELF header" if endless else "file too short", None
     elf = node.facts.elf
     size = node.size if elf is None or elf.truncate is None else elf.truncate
     if size < _HEADER_SIZE[program.elf_class]:
