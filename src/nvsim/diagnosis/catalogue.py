@@ -230,9 +230,9 @@ _TABLE = (
     ),
     Entry(
         "NVS213",
-        "cdi-hook-missing",
+        "hook-program-missing",
         "error",
-        "the hook program that the CDI specification names does not exist",
+        "a hook program that was named does not exist on the host",
         "The specification says which program runs the hooks: /usr/bin/nvidia-cdi-hook, or nvidia-ctk in older releases. A "
         "package without it, a moved toolkit or a collected store path leave the specification pointing at nothing.",
     ),
@@ -279,6 +279,14 @@ _TABLE = (
         "time after a good start. Make the links on the host, or use CDI.",
     ),
     Entry(
+        "NVS219",
+        "kernel-module-not-loaded",
+        "error",
+        "the host's NVIDIA kernel module is not loaded",
+        "The driver's files are on the host, and NVML finds no kernel module behind them. With NVIDIA's runtime as the default runtime, every "
+        "container whose image asks for GPUs then fails on hosts that have none.",
+    ),
+    Entry(
         "NVS301",
         "interpreter-missing",
         "error",
@@ -300,7 +308,8 @@ _TABLE = (
         "program-missing",
         "error",
         "the program does not exist in the container",
-        "The path of the command does not exist in the container's root.",
+        "The path of the command does not exist in the container's root: a slip of the pen, another image than was meant, or a volume that "
+        "is mounted over it.",
     ),
     Entry(
         "NVS304",
@@ -321,7 +330,8 @@ _TABLE = (
         "exec-failed",
         "error",
         "the program cannot be executed",
-        "execve failed; the errno and the file where it happened are in the evidence.",
+        "execve failed for another reason; the errno and the file where it happened (program, script interpreter or dynamic linker) are in the "
+        "evidence.",
     ),
     Entry(
         "NVS307",

@@ -101,7 +101,7 @@ def _shadowed(result: Result, process: ProcessResult) -> Iterator[Finding]:
     kernel = result.scenario.host.driver.kernel_module
     for item in loaded_by(process):
         copy = _copy_of(item)
-        if copy is None:
+        if copy is None or (result.cuda is not None and result.cuda.code and item.path == result.cuda.libcuda):
             continue
         evidence = (
             f"{item.name} is {copy.file} ({item.origin}), found by {item.stage}",
@@ -154,12 +154,17 @@ def _permissions(result: Result) -> Iterator[Finding]:
 
 def _proves_nothing(result: Result) -> Iterator[Finding]:
     working = [c for c in result.checks if c.verdict == "ok" and base_name(c.argv[0]) == "nvidia-smi"]
-    if working and result.verdict == "fails":
+    if working and result.verdict == "fails" and _lacks_libcuda(result.main):
         yield finding(
             "NVS601",
             "nvidia-smi",
             "nvidia-smi works in this container all the same: it needs NVML alone, and not libcuda",
         )
+
+
+def _lacks_libcuda(process: ProcessResult) -> bool:
+    attempts = (*(a for r in process.runs for s in r.steps for a in s.attempts), *process.dlopen)
+    return any(a.ok is False and base_name(a.call.name).startswith("libcuda.so") for a in attempts)
 
 
 def _vendor_files(result: Result) -> Iterator[Finding]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nvsim.diagnosis.make import env_of, finding
+from nvsim.diagnosis.make import ask_capabilities, env_of, finding
 from nvsim.diagnosis.model import Finding
 from nvsim.diagnosis.where import base_name, bin_directories, injected_paths, sentences
 from nvsim.rootfs.glob import glob
@@ -43,7 +43,7 @@ def find_lookup(result: Result, process: ProcessResult) -> Finding:
         evidence += _not_injected(result, name)
         capabilities = result.request.capabilities
         if name.startswith("nvidia-") and capabilities is not None and "utility" not in capabilities:
-            changes = (SetEnv("NVIDIA_DRIVER_CAPABILITIES", ",".join(sorted({*capabilities, "utility"}))),)
+            changes = (ask_capabilities(result, (*capabilities, "utility")),)
     advice = "options of nvsim go before the image, as with docker run" if name.startswith("-") else ""
     return finding("NVS302", base_name(name), process.reason, evidence, changes, advice)
 

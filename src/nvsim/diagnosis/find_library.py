@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from nvsim.diagnosis.find_start import ignored_request
-from nvsim.diagnosis.make import env_of, finding
+from nvsim.diagnosis.make import ask_capabilities, env_of, finding
 from nvsim.diagnosis.model import Finding
 from nvsim.diagnosis.where import (
     Place,
@@ -16,6 +16,7 @@ from nvsim.diagnosis.where import (
     in_container,
     injected_paths,
     on_host,
+    places_of,
     sentences,
     skipped_because,
     versioned_in_container,
@@ -31,6 +32,7 @@ from nvsim.simulate import ProcessResult, Result
 
 _DEFAULT_WITHOUT_COMPUTE = (1, 4, 0)  # the first toolkit whose default has compute
 _OPTION = re.compile(r"--(compute|utility|video|graphics|display|ngx|compat32)\b")
+_STORES = ("/nix/store/", "/gnu/store/")
 _STARTUP = (
     ("' not found (required by", "NVS501"),
     ("undefined symbol", "NVS502"),
@@ -100,7 +102,11 @@ def _not_searched(result: Result, process: ProcessResult, search: Search, places
         *_no_cache(result, process),
     )
     value = f"{old}:{directory}" if old else directory
-    return finding("NVS401", name, message, evidence, (SetEnv("LD_LIBRARY_PATH", value),))
+    # a directory that the program already names and that does not exist may be made a link to the driver's
+    farms = [
+        AddLink(p.path, directory) for p in places_of(search) if p.absent and p.set_by.startswith(("RUNPATH", "RPATH"))
+    ]
+    return finding("NVS401", name, message, evidence, (SetEnv("LD_LIBRARY_PATH", value), *farms[:1]))
 
 
 def _who_chose(result: Result, directory: str) -> tuple[str, ...]:
@@ -148,8 +154,7 @@ def _not_injected(result: Result, name: str, path: str, skipped: Skipped | None)
     have = request.capabilities or ()
     wanted = [c for b in reasons for c in _OPTION.findall(b.input) if c not in have]
     if wanted:
-        value = ",".join(sorted({*have, wanted[0]}))
-        changes: tuple[Change, ...] = (SetEnv("NVIDIA_DRIVER_CAPABILITIES", value),)
+        changes: tuple[Change, ...] = (ask_capabilities(result, (*have, wanted[0])),)
         if wanted[0] == "compute" and not env_of(result, "NVIDIA_DRIVER_CAPABILITIES"):
             changes += (UpgradeToolkit(".".join(map(str, _DEFAULT_WITHOUT_COMPUTE))),)
         asked = ",".join(have) or "none"
@@ -157,6 +162,10 @@ def _not_injected(result: Result, name: str, path: str, skipped: Skipped | None)
             f"{name} was not injected: it belongs to the driver capability {wanted[0]}, and only {asked} was requested"
         )
         return finding("NVS101", name, text, evidence, changes)
+    driver = result.scenario.host.driver
+    if driver.kernel_module is not None and driver.kernel_module != driver.version:
+        text = f"{name} is on the host in version {driver.version}, and the kernel module is of {driver.kernel_module}: only files of that version are injected"
+        return finding("NVS203", "driver", text, evidence, (), "reboot the host, or reload the kernel modules")
     return finding("NVS402", name, f"{name} is on the host ({path}) and was not injected", evidence)
 
 
@@ -196,7 +205,7 @@ def _refused(result: Result, process: ProcessResult, text: str) -> Finding:
     subject = base_name(process.argv[0])
     lines = tuple(text.splitlines())
     message = lines[0] if lines else process.reason
-    libcs = two_libcs(process)
+    libcs = two_libcs(result, process)
     if "GLIBC_PRIVATE" in text or libcs:
         return _two_glibcs(result, subject, message, (*lines[1:], *libcs))
     code = next((code for part, code in _STARTUP if part in text), "NVS504")
@@ -214,25 +223,35 @@ def loaded_by(process: ProcessResult) -> tuple[LoadedObject, ...]:
     return (*(outcome.objects if outcome else ()), *later)
 
 
-def two_libcs(process: ProcessResult) -> tuple[str, ...]:
+def mapped_by(process: ProcessResult) -> tuple[tuple[str, str], ...]:
+    """(path, stage) of every file that a search of the process found, also of a start that then failed."""
+    outcome = process.outcome
+    attempts = (a for r in process.runs for s in r.steps for a in s.attempts)
+    searches = (*(outcome.searches if outcome else ()), *(s for a in (*attempts, *process.dlopen) for s in a.searches))
+    hits = ((s.path, next((c.stage for c in reversed(s.candidates) if c.result == "hit"), "")) for s in searches)
+    return tuple((path, stage) for path, stage in hits if path is not None and stage)
+
+
+def two_libcs(result: Result, process: ProcessResult) -> tuple[str, ...]:
     """The loader and the libc.so.6 of one process, when they lie in different directories and thus may be of different glibcs."""
-    loader = next((o for o in loaded_by(process) if o.stage == "interpreter"), None)
-    libc = next((o for o in loaded_by(process) if base_name(o.path) == "libc.so.6"), None)
-    if loader is None or libc is None or loader.file is None or libc.file is None:
+    assert result.injected is not None
+    interpreter = process.outcome.interpreter if process.outcome else None
+    libc = next(((p, stage) for p, stage in mapped_by(process) if base_name(p) == "libc.so.6"), None)
+    if interpreter is None or libc is None:
         return ()
-    if parent_of(loader.file) == parent_of(libc.file) or (
-        loader.origin == libc.origin and not _of_stores(loader, libc)
-    ):
+    resolver = Resolver(result.injected.rootfs)
+    loader, file = resolver.resolve(interpreter), resolver.resolve(libc[0])
+    if not isinstance(loader, Resolved) or not isinstance(file, Resolved):
+        return ()
+    if parent_of(loader.path) == parent_of(file.path):
+        return ()
+    same = loader.node.origin == file.node.origin and not any(p.path.startswith(_STORES) for p in (loader, file))
+    if same:
         return ()
     return (
-        f"the loader is {loader.file} ({loader.origin})",
-        f"libc is {libc.file} ({libc.origin}), found by {libc.stage}",
+        f"the loader is {loader.path} ({loader.node.origin})",
+        f"libc is {file.path} ({file.node.origin}), found by {libc[1]}",
     )
-
-
-def _of_stores(loader: LoadedObject, libc: LoadedObject) -> bool:
-    stores = ("/nix/store/", "/gnu/store/")
-    return any(o.file is not None and o.file.startswith(stores) for o in (loader, libc))
 
 
 def _two_glibcs(result: Result, subject: str, message: str, evidence: tuple[str, ...]) -> Finding:
@@ -249,14 +268,16 @@ def _two_glibcs(result: Result, subject: str, message: str, evidence: tuple[str,
 def _shadowing(result: Result, process: ProcessResult, text: str) -> Finding | None:
     """A library found by LD_LIBRARY_PATH lacks what is needed, and the needing object's own RUNPATH has another copy."""
     assert result.injected is not None
-    loaded = loaded_by(process)
-    for item in loaded:
-        if item.stage != "ld_library_path" or (item.path not in text and base_name(item.path) not in text):
+    for path, stage in mapped_by(process):
+        if stage != "ld_library_path" or path not in text:
             continue
-        others = [p.path for p in in_container(result.injected.rootfs, base_name(item.path)) if p.path != item.path]
-        directory = parent_of(item.path)
+        others = [
+            p.path for p in in_container(result.injected.rootfs, base_name(path), mapped_by(process)) if p.path != path
+        ]
+        directory = parent_of(path)
         rest = [d for d in env_of(result, "LD_LIBRARY_PATH").split(":") if d.rstrip("/") != directory]
         change: Change = SetEnv("LD_LIBRARY_PATH", ":".join(rest)) if rest else UnsetEnv("LD_LIBRARY_PATH")
-        message = f"{item.path}, found by LD_LIBRARY_PATH, stands in front of the copy that fits"
-        return finding("NVS506", base_name(item.path), message, (text.splitlines()[0], *others), (change,))
+        message = f"{path}, found by LD_LIBRARY_PATH, stands in front of the copy that fits"
+        evidence = (text.splitlines()[0], *(f"{p} is another copy" for p in others))
+        return finding("NVS506", base_name(path), message, evidence, (change,))
     return None

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 
 from attrs import frozen
 
-from nvsim.diagnosis.make import env_of, finding
+from nvsim.diagnosis.make import ask_all_gpus, env_of, finding
 from nvsim.diagnosis.model import Finding
 from nvsim.diagnosis.where import base_name, sentences
 from nvsim.rootfs.node import Symlink
@@ -90,12 +90,12 @@ def _requirement(result: Result, match: re.Match[str]) -> Facts:
 def _devices(result: Result, match: re.Match[str]) -> Facts:
     gpus = result.scenario.host.gpus
     facts = tuple(f"the host has GPU {g.minor}: {g.uuid} ({g.model})" for g in gpus)
-    return facts or ("the host has no GPU",), (SetEnv("NVIDIA_VISIBLE_DEVICES", "all"),) if gpus else ()
+    return facts or ("the host has no GPU",), (ask_all_gpus(result),) if gpus else ()
 
 
 def _in_the_way(result: Result, match: re.Match[str]) -> Facts:
     """A mount point that cannot be made: the link of the image that stands there."""
-    path = "/" + match[1].partition("/merged/")[2] if "/merged/" in match[1] else match[1]
+    path = re.sub(r"^(<rootfs>|.*/merged)(?=/)", "", match[1])
     tree = result.scenario.image.tree
     at = resolve(tree, path, follow=False)
     if not isinstance(at, Resolved):
@@ -152,6 +152,7 @@ _CAUSES = tuple(
         (r"requirement error: unsatisfied condition", "NVS105", "driver", _requirement, "a newer driver or an older image is the clean way; NVIDIA_DISABLE_REQUIRE only silences the check"),
         (r"driver/library version mismatch|[Dd]river/library version mismatch", "NVS203", "driver", None, "reboot the host, or reload the kernel modules"),
         (r"load library failed: (\S+?):", "NVS201", "libnvidia-ml.so.1", _host_library),
+        (r"driver not loaded|cuda error: unknown error", "NVS219", "kernel module", None, "load it (modprobe nvidia), or keep NVIDIA's runtime away from hosts without a GPU"),
         (r"unknown device", "NVS107", "NVIDIA_VISIBLE_DEVICES", _devices),
         (r"detection error: open failed: (\S+): no such file", "NVS210", "ld.so.cache", None, "run ldconfig on the host, and remove what an old driver left behind"),
         (r"ldcache error: open failed: (\S*ldconfig\S*): no such file", "NVS205", "ldconfig", _ldconfig),
@@ -162,7 +163,7 @@ _CAUSES = tuple(
         (r"mount error|mount operation failed", "NVS204", "mount"),
         (r"cgroup", "NVS216", "device cgroup", None, "rootless engines: set nvidia-container-cli.no-cgroups = true; or use CDI"),
         (r"error while loading shared libraries", "NVS217", "nvidia-container-cli", None, "install the toolkit's package that is made for this distribution"),
-        (r"(?:fork/exec|exec:?) \S*nvidia-(?:cdi-hook|ctk)\S*:? .*no such file", "NVS213", "nvidia-cdi-hook", None, "install it, or generate the specification again with --nvidia-cdi-hook-path"),
+        (r"fork/exec (\S*nvidia\S*?): no such file|exec: \S*nvidia-(?:cdi-hook|ctk)\S* .*no such file", "NVS213", "hook", None, "install it on the host; for CDI, generate the specification again with --nvidia-cdi-hook-path"),
         (r"failed to stat CDI host device|failed to (?:stat|fulfil|mount) \S+|error mounting \S+", "NVS212", "CDI specification", None, "generate the specification again: nvidia-ctk cdi generate"),
         (r"failed to (?:locate|create|get) .*(?:libcuda|NVML|CDI|spec)|ERROR_LIBRARY_NOT_FOUND", "NVS211", "nvidia-ctk"),
         (r"error running (?:create\w+ ?)?hook|createContainer hook", "NVS214", "hook"),

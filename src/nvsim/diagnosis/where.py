@@ -79,11 +79,11 @@ def base_name(path: str) -> str:
     return path.rpartition("/")[2]
 
 
-def in_container(rootfs: RootFS, name: str) -> tuple[Place, ...]:
-    """The places where a file `name` exists and leads to a regular file, injected ones first."""
+def in_container(rootfs: RootFS, name: str, beside: tuple[tuple[str, str], ...] = ()) -> tuple[Place, ...]:
+    """The places where a file `name` exists and leads to a regular file, injected ones first; also beside the files of `beside`."""
     resolver = Resolver(rootfs)
     paths = [p for p in rootfs.changed_paths() if base_name(p) == name]
-    directories = dict.fromkeys([*_injected_directories(rootfs), *LIBRARY_DIRS])
+    directories = dict.fromkeys([*_injected_directories(rootfs), *LIBRARY_DIRS, *(parent_of(p) for p, _ in beside)])
     paths += [f"{d}/{name}" for d in directories]
     places: dict[str, Place] = {}
     for path in paths:
@@ -166,6 +166,11 @@ class SearchPlace:
     path: str
     set_by: str
     result: str
+
+    @property
+    def absent(self) -> bool:
+        """The directory itself does not exist."""
+        return self.result == _ABSENT
 
 
 def places_of(search: Search) -> tuple[SearchPlace, ...]:

@@ -36,6 +36,21 @@ class SetEnv:
 
 
 @frozen(slots=True)
+class UseGpus:
+    """Ask for GPUs with another ``--gpus``."""
+
+    request: str
+    cost: int = 1
+
+    def describe(self) -> str:
+        return f"ask for GPUs with --gpus {self.request}"
+
+    def how(self) -> str:
+        quoted = f"'{self.request}'" if "," in self.request else self.request
+        return f"docker run --gpus {quoted} ..."
+
+
+@frozen(slots=True)
 class UnsetEnv:
     """Remove an environment variable from the image's config."""
 
@@ -126,7 +141,7 @@ class UpgradeToolkit:
         return f"install nvidia-container-toolkit >= {self.version} on the host"
 
 
-Change = SetEnv | UnsetEnv | AddLink | RemoveFile | UseRuntime | SetConfig | UpgradeToolkit
+Change = SetEnv | UnsetEnv | UseGpus | AddLink | RemoveFile | UseRuntime | SetConfig | UpgradeToolkit
 
 
 def apply_change(scenario: Scenario, change: Change) -> Scenario:
@@ -134,6 +149,8 @@ def apply_change(scenario: Scenario, change: Change) -> Scenario:
     settings, image = scenario.settings, scenario.image
     if isinstance(change, SetEnv):
         return scenario.with_settings(env=(*settings.env, f"{change.name}={change.value}"))
+    if isinstance(change, UseGpus):
+        return scenario.with_settings(gpus=change.request)
     if isinstance(change, UnsetEnv):
 
         def keep(items: tuple[str, ...]) -> tuple[str, ...]:
