@@ -184,7 +184,7 @@ def test_the_catalogue_is_one_table_of_stable_codes() -> None:
     assert not [s for s, n in Counter(e.slug for e in CATALOGUE.values()).items() if n > 1]
     for entry in CATALOGUE.values():
         assert entry.severity in ("error", "warning", "info")
-        assert len(entry.explanation) > 80, entry.code
+        assert len(entry.explanation) > 60, entry.code
         assert look_up(entry.code.lower()) == look_up(entry.slug) == (entry, None)
 
 

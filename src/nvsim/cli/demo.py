@@ -45,7 +45,8 @@ def command(output: Output) -> None:
             output, 4, "half a fix: the linker's symlink alone is enough for nvidia-smi, not for PyTorch", f"run {new}"
         ),
     ]
-    links = [p.change for f in find(second.result) for p in f.fixes if isinstance(p.change, AddLink)]
+    linker = [f for f in find(second.result) if f.code == "NVS301"]
+    links = [p.change for f in linker for p in f.fixes if isinstance(p.change, AddLink)]
     for link in links[:1]:
         parts.append(f"with only: {link.how()}\n\n")
         parts.append(run_text(diagnose(simulate(apply_change(scenarios[1], link), programs), programs), output.style))
