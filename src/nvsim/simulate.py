@@ -6,11 +6,14 @@ which findings and reports are read. Nothing here reads files or the clock.
 
 from __future__ import annotations
 
-from attrs import evolve, frozen
+from collections.abc import Mapping
+
+from attrs import evolve, field, frozen
 
 from nvsim.inject.plan import Injected, InjectionPlan
 from nvsim.loader import process as loader
 from nvsim.loader.outcome import DlopenCall, DlopenResult, Machine, Outcome, ProcessRequest
+from nvsim.memo import Same
 from nvsim.programs import KnownProgram, ProgramRun, play, recognise, wishes_as_steps
 from nvsim.rootfs.node import File
 from nvsim.rootfs.overlay import RootFS
@@ -21,8 +24,10 @@ from nvsim.scenario.engine import Process, process_of
 from nvsim.scenario.engine_call import Call, who_is_called
 from nvsim.scenario.engine_root import engine_root
 from nvsim.scenario.messages import Lookup, create_failed, exec_failed, look_up
-from nvsim.scenario.model import Scenario
+from nvsim.scenario.model import Scenario, Settings
 from nvsim.toolkit.request import ContainerRequest
+
+_FOR_LOADER = ("LD_", "GLIBC_TUNABLES")  # beginnings of the variables that only dynamic loaders read
 
 
 @frozen(slots=True)
@@ -72,34 +77,72 @@ class Result:
 
 
 def simulate(scenario: Scenario, programs: tuple[KnownProgram, ...] = ()) -> Result:
-    """Predict what happens. Raises `InputError` for a scenario that no engine would accept."""
+    """Predict what happens. Raises `InputError` for a scenario that no engine would accept.
+
+    Answers are kept in the image's memo: whole ones, and by themselves the stages that do not depend on everything that was asked.
+    """
+    key = (Same(scenario.host), scenario.settings, Same(programs))
+    return scenario.image.memo.get("result", key, lambda: _simulate(scenario, programs))
+
+
+@frozen(slots=True)
+class _Ready:
+    """Everything up to the process: `prepared` is None when the container is not even tried. `met`: see `stages.driver_facts`."""
+
+    call: Call
+    request: ContainerRequest
+    assumptions: tuple[str, ...]
+    prepared: stages.Prepared | None = None
+    met: Mapping[str, str | None] = field(factory=dict, hash=False)
+
+
+def _ready(scenario: Scenario) -> _Ready:
+    """Who is called, what is asked for, and the root that comes of it. `scenario` has no variables for the loader (`_before_loader`)."""
     call = who_is_called(scenario)
     process = process_of(scenario, call.env)
     root, assumed = engine_root(scenario, call)
     assumptions = [*scenario.host.assumptions, *scenario.image.assumptions, *call.assumptions, *assumed]
     request = stages.decide(scenario, process, call)
     assumptions += request.assumptions
+    if _refusal(call, request) is not None:
+        return _Ready(call, request, tuple(assumptions))
+    prepared = stages.inject(scenario, request, call, process, root)
+    if prepared.plan is not None:
+        assumptions += prepared.plan.assumptions
+    met = stages.driver_facts(scenario, prepared.injected.rootfs) if prepared.injected.failure is None else {}
+    return _Ready(call, request, tuple(assumptions), prepared, met)
+
+
+def _before_loader(settings: Settings) -> Settings:
+    """The settings without what only the loader of the container's processes reads: neither engine nor toolkit look at these variables."""
+    env = tuple(item for item in settings.env if not item.startswith(_FOR_LOADER))
+    return evolve(settings, env=env, dlopen=(), dlopen_from="main")
+
+
+def _simulate(scenario: Scenario, programs: tuple[KnownProgram, ...]) -> Result:
+    early = _before_loader(scenario.settings)
+    key = (Same(scenario.host), early)
+    ready = scenario.image.memo.get("ready", key, lambda: _ready(evolve(scenario, settings=early)))
+    call, request, prepared = ready.call, ready.request, ready.prepared
+    process = process_of(scenario, call.env)
+    assumptions = list(ready.assumptions)
     refusal = _refusal(call, request)
-    if refusal is not None:
+    if refusal is not None or prepared is None:
+        assert refusal is not None
         main = ProcessResult(process.argv, "start-error", "fails", refusal[0], message=refusal[1], exit_code=refusal[2])
         return Result(scenario, process, call, request, main, assumptions=_unique(assumptions))
-    prepared = stages.inject(scenario, request, call, process, root)
-    process, plan, injected = prepared.process, prepared.plan, prepared.injected
-    if plan is not None:
-        assumptions += plan.assumptions
+    process, plan, injected = stages.edited(process, prepared), prepared.plan, prepared.injected
     if injected.failure is not None:
         shown = stages.failure_message(request, prepared)
         why = "injecting the driver fails"
         main = ProcessResult(process.argv, "start-error", "fails", why, message=shown, exit_code=127)
         return Result(scenario, process, call, request, main, plan, injected, assumptions=_unique(assumptions))
     machine = Machine(scenario.settings.cpu or scenario.host.cpu, scenario.host.kernel)
-    facts = stages.driver_facts(scenario, injected.rootfs)
-    main = run_process(
-        injected.rootfs, process, machine, programs, facts, scenario.settings.dlopen, scenario.settings.dlopen_from
-    )
-    checks = _checks(plan, injected.rootfs, process, machine, programs, facts)
+    settings, rootfs, met = scenario.settings, injected.rootfs, dict(ready.met)
+    main = run_process(rootfs, process, machine, programs, met, settings.dlopen, settings.dlopen_from)
+    checks = _checks(plan, rootfs, process, machine, programs, met)
     assumptions += main.assumptions
-    cuda = _cuda(scenario, injected.rootfs, process, main, machine)
+    cuda = _cuda(scenario, rootfs, process, main, machine)
     return Result(scenario, process, call, request, main, plan, injected, checks, _unique(assumptions), cuda)
 
 

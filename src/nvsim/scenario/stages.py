@@ -39,13 +39,19 @@ class Prepared:
     """The root before the process starts. `stage`: who failed, where something did ("engine", "runtime": nvidia-container-runtime
     edits the spec, "hook": the prestart hook, "create": the low-level runtime); the text is ``injected.failure``.
 
-    `process` has the environment and groups that the injection gave it.
+    `process` has the environment and groups that the injection gave it; `edits` is the plan that they come from (`edited`).
     """
 
     process: Process
     injected: Injected
     plan: InjectionPlan | None = None
     stage: str | None = None
+    edits: InjectionPlan | None = None
+
+
+def edited(process: Process, prepared: Prepared) -> Process:
+    """`process` with the environment and groups that the injection gives it, like ``prepared.process``."""
+    return process if prepared.edits is None else _with_edits(process, prepared.edits)
 
 
 def toolkit_version(scenario: Scenario) -> str:
@@ -121,8 +127,8 @@ def inject(scenario: Scenario, request: ContainerRequest, call: Call, process: P
             return Prepared(process, Injected(root, (), e.text, 1), InjectionPlan("cdi", failure=e.text), ENGINE)
         plans.append(plan_of_config(host, oci, after, [edits], "cdi"))
         oci = after
+    release = release_of(toolkit_version(scenario))
     if call.who == "runtime":
-        release = release_of(toolkit_version(scenario))
         platform = platform_of(host, _driver_root(config_text(scenario)))
         added, oci = run_on(scenario, oci, host, platform, release, request.route)
         plans.append(added)
@@ -132,18 +138,19 @@ def inject(scenario: Scenario, request: ContainerRequest, call: Call, process: P
     process = _with_edits(process, plan)
     injected = prepare(plan, root, host, userns=scenario.settings.rootless)
     if injected.failure is not None:
-        return Prepared(process, injected, plan, CREATE)
+        return Prepared(process, injected, plan, CREATE, plan)
     if request.route == "legacy":
         legacy = _legacy_plan(scenario, request, injected.rootfs)
         done = apply(legacy, injected.rootfs, scenario.host)
         injected = evolve(done, effects=(*injected.effects, *done.effects))
         if injected.failure is not None:
-            return Prepared(process, injected, merged(plan, legacy), HOOK)
-        others = run_hooks(plan, injected, host)
-        return Prepared(process, others, merged(plan, legacy), CREATE if others.failure is not None else None)
-    injected = run_hooks(plan, injected, host)
+            return Prepared(process, injected, merged(plan, legacy), HOOK, plan)
+        others = run_hooks(plan, injected, host, release=release)
+        return Prepared(process, others, merged(plan, legacy), CREATE if others.failure is not None else None, plan)
+    injected = run_hooks(plan, injected, host, release=release)
     nothing = not plans or (request.route == "none" and plan == InjectionPlan(plan.engine))
-    return Prepared(process, injected, None if nothing else plan, CREATE if injected.failure is not None else None)
+    stage = CREATE if injected.failure is not None else None
+    return Prepared(process, injected, None if nothing else plan, stage, plan)
 
 
 def _whole(plans: list[InjectionPlan]) -> InjectionPlan:
