@@ -114,13 +114,14 @@ def _refuse_second_loader(process: Process) -> None:
 
 
 def _place_loader(process: Process, queue: list[Object]) -> None:
-    """ld.so stands in the map after the object that precedes it in the search list; when nobody needs it, it is not in the map."""
+    """ld.so stands in the map after the object that precedes it in the search list; when nobody needs it, it stands after the last of
+    that list, or is not in the map (up to 2.40)."""
     loader = process.loader
     if loader is None:
         return
     process.map.remove(loader)
     found = [o for o in queue if not o.faked]
-    at = next((i for i, o in enumerate(found) if o is loader), None)
+    at = next((i for i, o in enumerate(found) if o is loader), len(found) if process.rules.loader_stays else None)
     loader.mapped = at is not None
     if at is not None:
         before = found[at - 1]

@@ -38,6 +38,7 @@ class GlibcRules:
       `nvsim.elf.header` calls them.
     Checks
       `isa_check` (from 2.33), `isa_from_note` -- the ISA property is seen only through PT_NOTE (to 2.36). `relr` (from 2.36).
+      `loader_stays` -- ld.so is in the link map even when nobody needs it (from 2.41).
       `sort` -- how objects are ordered for relocation: "original" (to 2.34) or "dfs".
       `isa_fatal` -- a loader that was itself built for a level refuses to run below it (from 2.35).
       `secure_deaf` -- with AT_SECURE no variable counts but LD_PRELOAD and LD_AUDIT (from 2.39).
@@ -71,6 +72,7 @@ class GlibcRules:
     relr: bool
     isa_fatal: bool
     secure_deaf: bool
+    loader_stays: bool
     sort: str
     preload_reason: bool
     debug_rejections: bool
@@ -143,6 +145,7 @@ def glibc_rules(version: str, machine: str = "x86_64", *, multiarch: bool = Fals
         relr=v >= (2, 36),
         isa_fatal=machine == "x86_64" and v >= (2, 35),
         secure_deaf=v >= (2, 39),
+        loader_stays=v >= (2, 41),
         sort="dfs" if v >= (2, 35) else "original",
         preload_reason=v >= (2, 19),
         debug_rejections=v >= (2, 43),
