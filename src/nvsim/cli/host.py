@@ -74,6 +74,25 @@ def show(output: Output, name: str, expanded: bool) -> None:
 
 
 @command.command()
+@output_options("json")
+@click.option("--root", default="/", metavar="DIR", help="The machine's root directory, where it is not /.")
+@click.option("--name", default="captured", metavar="NAME", help="The profile's name.")
+def capture(output: Output, root: str, name: str) -> None:
+    """This machine as a host profile: driver files, ld.so.cache, devices, configuration. Nothing is executed.
+
+    \b
+    nvsim host capture -o my-host.json && nvsim run --host ./my-host.json --gpus all IMAGE
+    """
+    from nvsim.host.capture import capture as capture_host
+    from nvsim.host.datadir import data_dir
+    from nvsim.host.read import host_from_json
+
+    profile = capture_host(root, name)
+    host_from_json(profile, data_dir(), name)  # what is written can be read
+    output.json(profile)
+
+
+@command.command()
 @output_options()
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 def validate(output: Output, files: tuple[str, ...]) -> None:
