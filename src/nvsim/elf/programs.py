@@ -1,80 +1,151 @@
-"""Facts of dynamic loaders and ldconfig programs, read from the constants in their own bytes."""
+"""Facts of dynamic loaders and ldconfig programs, read from the constants in their own bytes.
+
+What is looked for: glibc ``elf/dl-load.c`` (system_dirs and their lengths, ``DL_DST_LIB``), ``elf/dl-cache.c`` (LD_SO_CACHE),
+``elf/rtld.c`` (the preload file, the release), ``elf/ldconfig.c`` and ``elf/cache.c`` (files, signature); musl ``ldso/dynlink.c``.
+Compared with Debian's packages of glibc 2.31 to 2.43 (x86-64, i386, x32, aarch64, ppc64le) and musl 1.2.2 to 1.2.6.
+"""
 
 from __future__ import annotations
 
 import re
+import struct
+from collections.abc import Iterator
 
 from nvsim.elf.facts import LdconfigFacts, LoaderFacts
+from nvsim.elf.header import machine_name
 
 _RELEASE = re.compile(rb"(?:stable|development) release version (\d+\.\d+)")
+_SIGNATURE = re.compile(rb"\0(ldconfig (?:\([^\0()]*\) )?(?:stable|development) release version \d+\.\d+[^\0]*)\0")
+_PACKAGE = re.compile(rb"\(\w+ (?:E?GLIBC|GLIBC) (\d+\.\d+)[^\0()]*\) \0")
+_BARE_VERSION = re.compile(rb"\0(2\.\d\d)\0")
 _DIRECTORY = re.compile(rb"(?:/[A-Za-z0-9_.+-]+)+/\0")
-_MUSL_PATH = re.compile(rb"\0((?:/[A-Za-z0-9_.+-]+)+(?::(?:/[A-Za-z0-9_.+-]+)+)+)\0")
-_MUSL_VERSION = re.compile(rb"\0(1\.[12]\.\d+)\0")
+_LIBRARY_DIRECTORY = re.compile(r"/lib[a-z0-9]*\Z|-linux-gnu[a-z0-9]*\Z")
+_LIB_TOKEN = re.compile(rb"\0(lib(?:32|64|x32|ilp32|/[a-z0-9_]+-linux-gnu[a-z0-9]*))\0")
 _CACHE = re.compile(rb"\0((?:/[^\0/]+)*/etc/ld\.so\.cache)\0")
+_CONF = re.compile(rb"\0((?:/[^\0/]+)*/etc/ld\.so\.conf)\0")
 _PRELOAD = re.compile(rb"\0((?:/[^\0/]+)*/etc/ld[a-z-]*\.so\.preload)\0")
+_MUSL_PATH = re.compile(rb"\0((?:/[A-Za-z0-9_.+-]+)+(?::(?:/[A-Za-z0-9_.+-]+)+)*)\0")
+_MUSL_VERSION = re.compile(rb"\0(1\.[12]\.\d+)(?:-[^\0]*)?\0")
+_MUSL_PATH_FILE = re.compile(rb"/etc/(ld-musl-[a-z0-9_-]+\.path)\0")
+_LDCONFIG_ONLY = b"Can't create temporary cache file"
+# What a loader without a release in it (up to 2.32) shows of its age: the newest mark counts.
+_AGE = ((b"--preload", "2.31"), (b"GLIBC_TUNABLES", "2.28"), (b"", "2.17"))
+_NEAR = 4096  # bytes between the built-in directories and the array of their lengths, in the loaders seen so far
 
 
 def loader_facts(data: bytes) -> LoaderFacts | None:
-    """The facts of a glibc or musl loader; None when `data` is none."""
-    musl = _musl_path(data) if b"Error loading shared library" in data else None
-    if musl is not None:
-        version = _MUSL_VERSION.search(data)
-        assumed = () if version else ("the version of musl is taken for 1.2.3",)
-        name = re.search(rb"/etc/(ld-musl-[a-z0-9_]+\.path)", data)
-        path_file = f"/etc/{name[1].decode()}" if name else "/etc/ld-musl-x86_64.path"
-        number = version[1].decode() if version else "1.2.3"
-        return LoaderFacts("musl", number, system_path=musl, path_file=path_file, assumed=assumed)
-    release = _RELEASE.search(data)
-    if release is None or b"error while loading shared libraries" not in data:
+    """The facts of a glibc or musl loader; None when `data` is none. What the bytes do not show is named in `LoaderFacts.assumed`."""
+    if b"Error loading shared library" in data:
+        return _musl(data)
+    if b"error while loading shared libraries" not in data or _LDCONFIG_ONLY in data:
         return None
-    dirs = _system_dirs(data)
     cache, preload = _CACHE.search(data), _PRELOAD.search(data)
-    lib = "lib64" if "/lib64" in dirs else "lib"
-    multiarch = next((d for d in dirs if "-linux-gnu" in d), None)
-    if multiarch is not None:
-        lib = multiarch.removeprefix("/usr").lstrip("/")
-    assumed = () if dirs else ("the loader's built-in directories cannot be read from the file",)
+    dirs = _system_dirs(data)
+    if cache is None and not dirs:
+        return None  # a libc, which has some of the texts
+    assumed = []
+    release = _RELEASE.search(data)
+    if release is not None:
+        version = release[1].decode()
+    else:
+        version = next(v for mark, v in _AGE if mark in data)
+        assumed.append(f"the loader's file does not tell its version: taken for glibc {version}")
+    if not dirs:
+        assumed.append("the loader's built-in directories cannot be read from the file")
+    if any(d.startswith("/gnu/store/") for d in dirs):
+        assumed.append("Guix's loader may also read etc/ld.so.cache of the program's own package: not modelled")
+    token = _LIB_TOKEN.search(data)
+    lib = token[1].decode() if token else dirs[0].rpartition("/")[2] if dirs else "lib"
     return LoaderFacts(
         "glibc",
-        release[1].decode(),
+        version,
         dirs,
         lib,
         cache[1].decode() if cache else None,
         preload[1].decode() if preload else None,
-        assumed=assumed,
+        assumed=tuple(assumed),
     )
 
 
-def _musl_path(data: bytes) -> str | None:
-    """The built-in library path; execvp's default PATH, a list of directories too, stands in the same file."""
-    lists = (m[1].decode() for m in _MUSL_PATH.finditer(data))
-    return next((text for text in lists if not any(d.endswith("/bin") for d in text.split(":"))), None)
+def _musl(data: bytes) -> LoaderFacts | None:
+    lists = [m[1].decode() for m in _MUSL_PATH.finditer(data) if b":" in m[1]]
+    found = [text for text in lists if not text.endswith("/bin")]  # execvp's default PATH stands in the same file
+    path_file = _MUSL_PATH_FILE.search(data)
+    if not found and path_file is None:
+        return None
+    assumed = [] if found else ["the loader's default path cannot be read from the file"]
+    version = _MUSL_VERSION.search(data)
+    if version is None:
+        assumed.append("the version of musl is taken for 1.2.3")
+    return LoaderFacts(
+        "musl",
+        version[1].decode() if version else "1.2.3",
+        system_path=found[0] if found else "/lib:/usr/local/lib:/usr/lib",
+        path_file=f"/etc/{path_file[1].decode()}" if path_file else "/etc/ld-musl-x86_64.path",
+        assumed=tuple(assumed),
+    )
 
 
 def _system_dirs(data: bytes) -> tuple[str, ...]:
-    """The NUL-terminated directories that directly follow each other, each with a trailing slash."""
-    best: list[str] = []
+    """The built-in directories in search order, without trailing slashes.
+
+    They stand one after the other, NUL-terminated, each with a trailing slash; an array of their lengths stands near. A single
+    directory (as of Nix and Guix) needs that array to be told from other text.
+    """
+    known = [(len(run), run) for at, run in _directory_runs(data) if _lengths_are_near(data, at, run)]
+    if not known:
+        return ()
+    best = max(known, key=lambda item: item[0])[1]
+    return tuple(d.rstrip("/") for d in best)
+
+
+def _directory_runs(data: bytes) -> Iterator[tuple[int, list[str]]]:
+    """Every maximal run of directory texts that directly follow each other, with its offset."""
     run: list[str] = []
-    end = -1
+    start = end = -1
     for match in _DIRECTORY.finditer(data):
         if match.start() != end:
-            run = []
-        run.append(match[0][:-2].decode())
+            if run:
+                yield start, run
+            run, start = [], match.start()
+        run.append(match[0][:-1].decode())
         end = match.end()
-        if len(run) > len(best):
-            best = list(run)
-    return tuple(best)
+    if run:
+        yield start, run
+
+
+def _lengths_are_near(data: bytes, at: int, run: list[str]) -> bool:
+    if not all(_LIBRARY_DIRECTORY.search(d.rstrip("/")) for d in run):
+        return False
+    word, order = ("Q" if data[4:5] == b"\x02" else "I"), (">" if data[5:6] == b"\x02" else "<")
+    lengths = struct.pack(f"{order}{len(run)}{word}", *(len(d) for d in run))
+    size = sum(len(d) + 1 for d in run)
+    if data.find(lengths, max(at - _NEAR, 0), at + size + _NEAR) >= 0:
+        return True
+    return len(run) > 1 and lengths in data
 
 
 def ldconfig_facts(data: bytes) -> LdconfigFacts | None:
     """The facts of an ldconfig program; None when `data` is none."""
-    release = _RELEASE.search(data)
-    if release is None or (b"ld.so.cache~" not in data and b"Can't create temporary cache file" not in data):
+    conf, cache = _CONF.search(data), _CACHE.search(data)
+    if _LDCONFIG_ONLY not in data or cache is None:
         return None
-    known = [d.encode() + b"\0" in data for d in ("/lib/x86_64-linux-gnu", "/lib/aarch64-linux-gnu")]
-    if any(known):
-        arch = "x86_64" if known[0] else "aarch64"
-        dirs = (f"/lib/{arch}-linux-gnu", f"/usr/lib/{arch}-linux-gnu", "/lib", "/usr/lib")
-    else:
-        dirs = ("/lib", "/lib64", "/usr/lib", "/usr/lib64")
-    return LdconfigFacts(release[1].decode(), dirs)
+    signature = _SIGNATURE.search(data)
+    release = _RELEASE.search(data) or _PACKAGE.search(data) or _BARE_VERSION.search(data)
+    dirs = _system_dirs(data)
+    assumed = []
+    if release is None:
+        assumed.append("the version of ldconfig is taken for 2.31")
+    if not dirs:
+        dirs = ("/lib64", "/usr/lib64")
+        assumed.append("the built-in directories of ldconfig cannot be read from the file: taken for Red Hat's")
+    machine = int.from_bytes(data[18:20], "big" if data[5:6] == b"\x02" else "little")
+    return LdconfigFacts(
+        release[1].decode() if release else "2.31",
+        dirs,
+        assumed=tuple(assumed),
+        machine=machine_name(machine),
+        conf=conf[1].decode() if conf else "/etc/ld.so.conf",
+        cache=cache[1].decode(),
+        generator=signature[1].decode("utf-8", "surrogateescape") if signature else None,
+    )

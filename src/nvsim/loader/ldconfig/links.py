@@ -22,6 +22,9 @@ def create_links(job: Job, directory: str, name: str, soname: str) -> None:
         if isinstance(target, PathError):
             job.say(f"Can't stat {directory}/{name}\n")
             return
+        if soname in job.rules.kept_loaders:
+            job.say_verbose(f"{directory}/{name} is the dynamic linker, ignoring\n")
+            make = False
         if _same(there, target):
             make = False
         elif not is_link:

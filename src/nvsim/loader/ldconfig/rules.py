@@ -123,6 +123,11 @@ _LEGACY: Mapping[str, tuple[tuple[tuple[int, int], Mapping[str, int], frozenset[
 }
 # Directories that the macro add_system_dir makes of one built-in directory: suffixes after ".../lib", in scan order.
 _BIARCH: Mapping[str, tuple[str, ...]] = {"x86_64": ("", "64", "x32"), "aarch64": ("", "64", "ilp32")}
+# Names that Debian's builds leave alone once they are there, whatever they lead to.
+_DEBIAN_LOADERS = frozenset(
+    "ld.so.1 ld64.so.1 ld64.so.2 ld-linux.so.2 ld-linux.so.3 ld-linux-x86-64.so.2 ld-linux-aarch64.so.1 ld-linux-armhf.so.3 "
+    "ld-linux-ia64.so.2 ld-linux-mipsn8.so.1 ld-kfreebsd-x86-64.so.1".split()
+)
 _GDB = ("-gdb.py",)
 _GDB_ALL = ("-gdb.gdb", "-gdb.py", "-gdb.scm")
 
@@ -137,7 +142,8 @@ class Rules:
     need (to 2.36). `loader_names`: names like ld.so.1 count (2.34). `package_files`: names of half-installed packages do not (2.39).
     `stale_links_with_x`: ``-X`` removes stale links all the same (to 2.23). `osversion`: ABI notes are stored (to 2.35).
     `gdb_suffixes`: text files that are not complained about. `missing_conf`: a configuration that is not there is complained about
-    (to 2.30; not Debian). `quiet_foreign`: files of an unknown machine are named with ``-v`` only (Debian). `sources_shown`: ``-v``
+    (to 2.30; not Debian). `quiet_foreign`: files of an unknown machine are named with ``-v`` only (Debian).
+    `kept_loaders`: links of these names are not changed (Debian). `sources_shown`: ``-v``
     tells who named a directory (2.33). `format`: the format written by default; `endian`: the byte-order mark of a cache; `signed`:
     a cache is signed with the generator's text (2.33).
     """
@@ -157,6 +163,7 @@ class Rules:
     gdb_suffixes: tuple[str, ...]
     missing_conf: bool
     quiet_foreign: bool
+    kept_loaders: frozenset[str]
     sources_shown: bool
     format: str
     endian: int
@@ -186,6 +193,7 @@ def rules_of(facts: LdconfigFacts) -> Rules:
         gdb_suffixes=_GDB_ALL if v >= (2, 40) else _GDB if v >= (2, 22) else (),
         missing_conf=v < (2, 31) and not debian,
         quiet_foreign=debian,
+        kept_loaders=_DEBIAN_LOADERS if debian else frozenset(),
         sources_shown=v >= (2, 33),
         format="new" if v >= (2, 32) or debian else "compat",
         endian=2 if v >= (2, 33) or (debian and v >= (2, 31)) else 0,

@@ -36,7 +36,10 @@ _SYSTEMS = ("Linux", "Hurd", "Solaris", "FreeBSD", "kNetBSD", "Syllable")
 
 
 def cache_of(job: Job) -> LdCache:
-    """The entries of the run in file order, and what else goes into the file."""
+    """The entries of the run in file order, and what else goes into the file.
+
+    The programs of 2.33 to 2.36 mix up the old format's entries when there are legacy hwcaps, and may crash: not modelled.
+    """
     used = sorted({e.hwcaps_dir for e in job.entries if e.hwcaps_dir is not None}, key=str.encode)
     entries = [e if e.hwcaps_dir is None else evolve(e, hwcap=e.hwcap | used.index(e.hwcaps_dir)) for e in job.entries]
     ordered = sort_entries(entries, legacy_hwcaps=bool(job.rules.hwcap_bits), by_osversion=job.rules.osversion)

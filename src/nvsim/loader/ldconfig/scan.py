@@ -140,6 +140,8 @@ def _hwcap_line(job: Job, line: HwcapLine) -> None:
         index = number if taken is None else taken - job.rules.extra_bit
         name = names[bit] if taken is None else fits[2]
         raise job.die(f"{line.file}:{line.line}: hwcap index {index} already defined as {name}")
+    if fits[2] in job.hwcap_names:
+        job.say_verbose(f"{line.file}:{line.line}: duplicate hwcap {number} {fits[2]}")
     job.hwcap_names[fits[2]] = bit
 
 
