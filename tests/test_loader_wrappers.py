@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 
 from loadertrees import LD, elf, load, loader, paths, program
 from nvsim.loader.wrappers import Wrapped, follow_command, follow_script
+from nvsim.rootfs.directory import DirectoryTree
+from nvsim.rootfs.node import File
 
 STORE = "/nix/store/x"
 NEW_PREFIX = """\
@@ -80,8 +82,24 @@ def test_a_compiled_wrapper_tells_the_command_that_made_it() -> None:
     env = (("LD_LIBRARY_PATH", "/opt:/l"), ("A", "x y"))
     assert got == Wrapped("/nix/store/x/bin/.app-wrapped", ("app", "-v", "-q", "z"), env, "/tmp")
     assert "--run" in str(follow_command("makeCWrapper /x --run 'x'", (), ()))
-    entries = {**tree(""), f"{STORE}/bin/app": {**program(), "make_c_wrapper": command}, "/tmp": {"type": "dir"}}
+    entries = {**tree(""), f"{STORE}/bin/app": program(make_c_wrapper=command), "/tmp": {"type": "dir"}}
     assert paths(load(entries, path=f"{STORE}/bin/app", argv=("app",))) == ["/opt/libx.so"]
+
+
+@pytest.mark.skipif(shutil.which("gcc") is None, reason="no compiler")
+def test_a_compiled_wrapper_is_known_by_its_own_string(tmp_path: Path) -> None:
+    store = tmp_path / "nix/store/x/bin"
+    store.mkdir(parents=True)
+    text = "\\n\\n# ---\\n# made by:\\n\\n\\nmakeCWrapper '/nix/store/x/bin/.a' \\\\\\n    --set 'A' 'b'\\n\\n\\n# (Use it)\\n"
+    source = f'const char * DOCSTRING = "{text}"; int main(void) {{ return 0; }}'
+    command = ["gcc", "-x", "c", "-", "-o", store / "a", "-Wl,--dynamic-linker=/nix/store/g/lib/ld-linux-x86-64.so.2"]
+    subprocess.run(command, input=source, text=True, check=True)
+    node = DirectoryTree(str(tmp_path)).node("/nix/store/x/bin/a")
+    assert isinstance(node, File) and node.facts.elf is not None
+    made_by = node.facts.elf.extra["make_c_wrapper"]
+    assert follow_command(made_by, ("a",), ()) == Wrapped(
+        "/nix/store/x/bin/.a", ("/nix/store/x/bin/.a",), (("A", "b"),)
+    )
 
 
 values = st.text("ab/:", max_size=5)

@@ -118,7 +118,7 @@ def _load(tree: Tree, image: ExecImage | ExecFailure | ExecCrash, request: Proce
 
 def _follow(tree: Tree, image: ExecImage, request: ProcessRequest) -> ProcessRequest | str | None:
     """What a started wrapper executes next; a string: that is unknown, and why; None: the program is no wrapper."""
-    command = image.file.facts.extra.get("make_c_wrapper")
+    command = image.elf.extra.get("make_c_wrapper")
     if not isinstance(command, str) and not _is_script(image):
         return None
     from nvsim.loader import wrappers

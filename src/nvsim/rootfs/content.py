@@ -28,6 +28,10 @@ def read_content(fd: int, size: int, program: bool) -> FileFacts:
         from nvsim.elf.reader import read_descriptor  # texts are read without the readers of binaries
 
         elf = read_descriptor(fd, head=head, size=size, symbols=False)
+        if elf is not None and elf.interp is not None:
+            from nvsim.elf.nix import with_wrapper_command
+
+            elf = with_wrapper_command(elf, size, lambda: _whole(fd, size))
         whole = _whole(fd, size) if program and size <= _PROGRAM_LIMIT else b""
         return _binary(elf, whole)
     cache = head.startswith(_CACHE_MAGICS) and size <= _CACHE_LIMIT
@@ -41,7 +45,12 @@ def content_of(data: bytes, program: bool) -> FileFacts:
     if data.startswith(MAGIC):
         from nvsim.elf.reader import read_elf
 
-        return _binary(read_elf(data, symbols=False), data if program else b"")
+        elf = read_elf(data, symbols=False)
+        if elf is not None and elf.interp is not None:
+            from nvsim.elf.nix import with_wrapper_command
+
+            elf = with_wrapper_command(elf, len(data), lambda: data)
+        return _binary(elf, data if program else b"")
     if data.startswith(_CACHE_MAGICS):
         return FileFacts(ldcache=parse_cache(data), head=data[:SCRIPT_HEAD])
     if len(data) <= TEXT_LIMIT and b"\0" not in data[:HEAD]:
@@ -52,9 +61,10 @@ def content_of(data: bytes, program: bool) -> FileFacts:
 def _binary(elf: ElfFacts | None, whole: bytes) -> FileFacts:
     if not whole:
         return FileFacts(elf=elf)
+    from nvsim.elf.nix import nix_loader
     from nvsim.elf.programs import ldconfig_facts, loader_facts
 
-    loader = loader_facts(whole)
+    loader = loader_facts(whole) or nix_loader(whole)
     return FileFacts(elf=elf, loader=loader, ldconfig=ldconfig_facts(whole) if loader is None else None)
 
 
