@@ -214,13 +214,14 @@ def run_process(
             message=outcome.stderr,
             exit_code=outcome.exit_code,
         )
-    runs = _play_known(session, resolver, process, outcome, programs, met)
+    runs = _play_known(session, rootfs, resolver, process, outcome, programs, met)
     calls = tuple(session.dlopen(DlopenCall(name, 2, dlopen_from)) for name in dlopen)
     return _judge(evolve(base, outcome=session.finish()), runs, calls)
 
 
 def _play_known(
     session: loader.Session,
+    rootfs: RootFS,
     resolver: Resolver,
     process: Process,
     outcome: Outcome,
@@ -234,7 +235,11 @@ def _play_known(
     if own is not None and own.dlopen:
         return (play(None, wishes_as_steps(own), session, resolver, met, own.exit),)
     runs = []
-    for known, assumption in recognise(programs, resolver, process.argv, path, process.cwd):
+    key = (Same(programs), process.argv, path, process.cwd, process.uid, process.gid)
+    recognised = rootfs.memo.get(
+        "recognise", key, lambda: recognise(programs, resolver, process.argv, path, process.cwd)
+    )
+    for known, assumption in recognised:
         run = play(known, known.steps, session, resolver, met, known.exit)
         runs.append(evolve(run, assumptions=(assumption,) if assumption else ()))
     return tuple(runs)

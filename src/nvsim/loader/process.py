@@ -54,7 +54,8 @@ def run(tree: Tree, request: ProcessRequest, machine: Machine | None = None) -> 
         results.append(result)
         if result.ended:
             break
-    return evolve(session.finish(), dlopen=tuple(results))
+    finished = session.finish()
+    return finished if finished.dlopen == tuple(results) else evolve(finished, dlopen=tuple(results))
 
 
 def start(tree: Tree, request: ProcessRequest, machine: Machine | None = None) -> Session:
@@ -65,7 +66,8 @@ def start(tree: Tree, request: ProcessRequest, machine: Machine | None = None) -
         image = execve(Resolver(tree, request.uid, request.gid), request, machine)
         session = _load(tree, image, request, machine)
         code = _known_exit(tree, session.outcome)
-        session.outcome = evolve(session.outcome, exit_code=code, steps=(*steps, *session.outcome.steps))
+        if steps or code != session.outcome.exit_code:
+            session.outcome = evolve(session.outcome, exit_code=code, steps=(*steps, *session.outcome.steps))
         followed = _follow(tree, image, request) if session.outcome.started and isinstance(image, ExecImage) else None
         if followed is None:
             return session

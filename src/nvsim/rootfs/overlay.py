@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from attrs import frozen
 
+from nvsim.memo import Memo
 from nvsim.rootfs.node import Directory, Node, Origin, with_origin
 from nvsim.rootfs.tree import Paths, Tree, join, names_index, parent_of
 
@@ -31,9 +32,12 @@ class _Graft:
 
 
 class RootFS:
-    """`base` with node changes, hidden subtrees, grafted directories and a mount table on top."""
+    """`base` with node changes, hidden subtrees, grafted directories and a mount table on top.
 
-    __slots__ = ("_changes", "_covers", "_names", "base", "mounts", "name", "paths")
+    `memo` is what was derived of it (`nvsim.memo`).
+    """
+
+    __slots__ = ("_changes", "_covers", "_mounts_at", "_names", "base", "memo", "mounts", "name", "paths")
 
     def __init__(
         self,
@@ -45,10 +49,12 @@ class RootFS:
         self.base = base
         self.name = base.name
         self.paths = Paths()
+        self.memo = Memo()
         self.mounts = mounts
         self._changes = changes if changes is not None else {}
         self._covers = covers if covers is not None else {}
         self._names: dict[str, tuple[str, ...]] | None = None
+        self._mounts_at: dict[str, Mount] | None = None
 
     def node(self, path: str) -> Node | None:
         if path in self._changes:
@@ -94,12 +100,14 @@ class RootFS:
 
     def mount_at(self, path: str) -> Mount | None:
         """The mount that a canonical path lies on: the one with the longest `dst`, the last made among equals."""
-        best: Mount | None = None
-        for mount in self.mounts:
-            inside = mount.dst in ("/", path) or path.startswith(mount.dst + "/")
-            if inside and (best is None or len(mount.dst) >= len(best.dst)):
-                best = mount
-        return best
+        if self._mounts_at is None:
+            self._mounts_at = {mount.dst: mount for mount in self.mounts}
+        at = path
+        while True:
+            mount = self._mounts_at.get(at)
+            if mount is not None or at == "/":
+                return mount
+            at = parent_of(at)
 
     def edit(self) -> Editor:
         """An editor that starts from this root."""
@@ -189,6 +197,7 @@ class Editor:
             self._root = root
             self._owned = True
         root._names = None
+        root._mounts_at = None
         return root
 
     def _hide_below(self, path: str) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from attrs import evolve
-
 from nvsim.loader.glibc import checks
 from nvsim.loader.glibc.linkmap import DLOPEN, dependencies, map_object
 from nvsim.loader.glibc.state import LoadError, Object, Process
@@ -17,13 +15,14 @@ _KNOWN_FLAGS = RTLD_LAZY | RTLD_NOW | RTLD_NOLOAD | RTLD_DEEPBIND | RTLD_GLOBAL 
 
 def dlopen(process: Process, call: DlopenCall) -> DlopenResult:
     """Make one call. Raises `InconsistencyError` where the loader itself gives up, `UncertainError` where that cannot be told."""
-    before, mark = list(process.map), len(process.searches)
+    before, mark = {id(o) for o in process.map}, len(process.searches)
     try:
         result = _dlopen(process, call)
     except LoadError as e:
-        process.unmap([o for o in process.map if not any(o is b for b in before)])
+        process.unmap([o for o in process.map if id(o) not in before])
         result = DlopenResult(call, False, e.dlerror())
-    return evolve(result, searches=tuple(process.searches[mark:]))
+    searches = tuple(process.searches[mark:])
+    return DlopenResult(call, result.ok, result.error, result.path, result.new_objects, searches, result.ended)
 
 
 def _dlopen(process: Process, call: DlopenCall) -> DlopenResult:
@@ -38,7 +37,7 @@ def _dlopen(process: Process, call: DlopenCall) -> DlopenResult:
         raise LoadError(call.name, "invalid mode for dlopen()", "EINVAL")
     if not call.name:
         return DlopenResult(call, True, path="")
-    before = list(process.map)
+    before = {id(o) for o in process.map}
     asking = caller if "/" not in call.name or "$" in call.name else None
     obj = map_object(process, call.name, asking, DLOPEN, dlopened=True, noload=bool(call.flags & RTLD_NOLOAD))
     if obj is None:
@@ -48,23 +47,25 @@ def _dlopen(process: Process, call: DlopenCall) -> DlopenResult:
         _open(process, obj, before, lazy=lazy)
     if call.flags & RTLD_GLOBAL:
         process.scope += [o for o in obj.search_list or () if not any(o is g for g in process.scope)]
-    new_objects = tuple(o.describe() for o in process.map if not any(o is b for b in before))
+    new_objects = tuple(o.describe() for o in process.map if id(o) not in before)
     return DlopenResult(call, True, None, obj.path, new_objects)
 
 
-def _open(process: Process, obj: Object, before: list[Object], *, lazy: bool) -> None:
-    """What follows the mapping of an object that was not opened itself before: dependencies, versions, ISA level, symbols.
+def _open(process: Process, obj: Object, before: set[int], *, lazy: bool) -> None:
+    """What follows the mapping of an object that was not opened itself before: dependencies, versions, ISA level, symbols. `before`: the ids
+    of the objects that were there.
 
     Raises `LoadError`.
     """
     dependencies(process, obj, [], dlopened=True)
     assert obj.search_list is not None and obj.order is not None
-    added = [o for o in obj.search_list if not any(o is b for b in before)]
+    added = [o for o in obj.search_list if id(o) not in before]
     for new in added:
         for problem in checks.version_problems(process, new):
             if problem.fatal:
                 raise LoadError(problem.provider, problem.message)
-    order = [o for o in reversed(obj.order) if any(o is a for a in added)]
+    new_ids = {id(o) for o in added}
+    order = [o for o in reversed(obj.order) if id(o) in new_ids]
     weak = checks.isa_problem(process, order)
     if weak is not None:
         raise LoadError(process.label(weak), "CPU ISA level is lower than required")

@@ -6,6 +6,8 @@ Splitting and tokens as text are `nvsim.loader.glibc.paths`; walking a list is `
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from nvsim.loader.glibc.paths import directory_prefix, expand, normalise, split_path
 from nvsim.loader.glibc.state import Object, Process, SearchDirectory, SearchList
 
@@ -75,11 +77,18 @@ def _list(
 def _directory(process: Process, prefix: str, what: str, where: str | None) -> SearchDirectory:
     known = process.directories.get(prefix)
     if known is None:
-        prefixes = tuple(prefix + cap for cap in process.caps)
+        prefixes, shown = _prefixes(prefix, process.caps)
         # relative directories are never left out: the current directory may change
         exists: list[bool | None] = [None if prefix.startswith("/") else True] * len(prefixes)
-        known = process.directories[prefix] = SearchDirectory(prefixes, exists, what, where)
+        known = process.directories[prefix] = SearchDirectory(prefixes, shown, exists, what, where)
     return known
+
+
+@lru_cache(1 << 10)
+def _prefixes(prefix: str, caps: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The prefixes of a directory with all its hwcaps subdirectories, and how they are shown."""
+    prefixes = tuple(prefix + cap for cap in caps)
+    return prefixes, tuple(p.rstrip("/") or p[:1] for p in prefixes)
 
 
 def expand_for(process: Process, text: str, obj: Object) -> str | None:

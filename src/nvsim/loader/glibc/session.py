@@ -49,7 +49,7 @@ class GlibcSession:
 
     def finish(self) -> Outcome:
         """The outcome with every dlopen made."""
-        return evolve(self.outcome, dlopen=tuple(self._dlopens))
+        return evolve(self.outcome, dlopen=tuple(self._dlopens)) if self._dlopens else self.outcome
 
 
 def start(

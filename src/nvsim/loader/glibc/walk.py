@@ -146,8 +146,8 @@ def _searched(process: Process, hunt: Hunt, path_list: SearchList, at: int) -> S
     for directory in path_list.directories[at:]:
         if directory.what != first.what:
             break
-        for prefix, exists in zip(directory.prefixes, directory.exists, strict=True):
-            (absent if exists is False else tried).append(prefix.rstrip("/") or prefix[:1])
+        for shown, exists in zip(directory.shown, directory.exists, strict=True):
+            (absent if exists is False else tried).append(shown)
     known = _path_value(len(hunt.seen), first.what, first.where, path_list.set_by, tuple(tried), tuple(absent))
     path_list.searched[key] = known
     return known
