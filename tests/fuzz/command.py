@@ -114,7 +114,7 @@ def _run(engine: Engine, options: argparse.Namespace) -> Tally:
 
 def _show(engine: Engine, compared: Compared, save: Path | None) -> None:
     small = engine.compare(_shrink(engine, compared))
-    query = exported(small.built, engine.loader)
+    query = exported(small.built, engine.loader, engine.machine)
     text = json.dumps({"input": query, "expect": expectation(small.real)}, indent=1, sort_keys=True)
     print(f"shrunk: {small.differs}\n{_brief(small.built.scenario)}", flush=True)
     if save is not None:

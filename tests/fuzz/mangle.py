@@ -15,6 +15,7 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from random import Random
 
 from attrs import frozen
@@ -171,10 +172,10 @@ def use(data: bytes) -> None:
 
 
 def trouble(
-    seed: str, count: int, tell: Callable[[str], None] = lambda text: None
+    seed: str, count: int, tell: Callable[[str], None] = lambda text: None, also: Sequence[bytes] = ()
 ) -> tuple[list[Trouble], Counter[str]]:
-    """Make `count` mutations; what went wrong, and how many ended how."""
-    files = good_files()
+    """Make `count` mutations of the good files and of `also`; what went wrong, and how many ended how."""
+    files = [*good_files(), *also]
     found: list[Trouble] = []
     ends: Counter[str] = Counter()
     for number in range(count):
@@ -203,8 +204,10 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--seed", default="0")
     parser.add_argument("--count", type=int, default=50000)
     parser.add_argument("--show", type=int, default=5)
+    parser.add_argument("--also", nargs="*", type=Path, default=(), help="more files to start from")
     options = parser.parse_args(argv)
-    found, ends = trouble(options.seed, options.count, lambda text: print(text, flush=True))
+    also = [path.read_bytes() for path in options.also]
+    found, ends = trouble(options.seed, options.count, lambda text: print(text, flush=True), also)
     for each in found[: options.show]:
         print(f"mutation {each.number}: {each.what}")
     print(f"{options.count} mutations: {', '.join(f'{n} {k}' for k, n in sorted(ends.items()))}; {len(found)} troubles")

@@ -19,6 +19,7 @@ from fuzz.loaders import RealLoader
 from nvsim.elf.facts import ElfFacts, elf_from_json, elf_to_json, program_facts_to_json
 from nvsim.elf.reader import read_elf
 from nvsim.ldcache import parse_cache, write_cache
+from nvsim.loader.outcome import Machine
 from nvsim.rootfs.node import File, FileFacts, Node, Origin
 from nvsim.rootfs.tree import MemoryTree
 from nvsim.rootfs.treefile import ldcache_from_json, ldcache_to_json, node_from_json
@@ -174,7 +175,7 @@ def lay(built: Built, root: Path, loader: RealLoader, base: Path) -> None:
         raise InvalidScenarioError(str(e)) from e
 
 
-def exported(built: Built, loader: RealLoader) -> Scenario:
+def exported(built: Built, loader: RealLoader, machine: Machine) -> Scenario:
     """The scenario as a query that stands for itself: what was real or written bytes is there as facts."""
     tree: dict[str, Any] = {}
     wanted = {
@@ -201,4 +202,5 @@ def exported(built: Built, loader: RealLoader) -> Scenario:
             if "raw_cache" in entry:
                 out["ldcache"] = ldcache_to_json(facts.ldcache) if facts.ldcache is not None else []
         tree[path] = out
-    return {**built.scenario, "kind_of_loader": loader.kind, "rootfs": {"tree": tree}}
+    cpu = {"isa_level": machine.cpu.isa_level, "platform": machine.cpu.platform, "hwcaps": list(machine.cpu.hwcaps)}
+    return {**built.scenario, "cpu": cpu, "kernel": machine.kernel, "rootfs": {"tree": tree}}
