@@ -90,7 +90,9 @@ def _load(tree: Tree, image: ExecImage | ExecFailure | ExecCrash, request: Proce
 
             return musl_direct.start(tree, image, own, request, machine)
         if own is not None and own.libc == "glibc":
-            return glibc.start_directly(tree, image, own, request, machine)
+            from nvsim.loader.glibc.direct import start_directly
+
+            return start_directly(tree, image, own, request, machine)
         return EndedSession(_static(image))
     plain = Outcome("exit", steps=image.steps, program=image.path, interpreter=image.interp)
     facts = loader_facts(tree, image)

@@ -7,7 +7,7 @@ LD_PRELOAD, and a listing ends the process with status 5 (up to 2.38) or is igno
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from attrs import evolve, frozen
 
@@ -57,8 +57,9 @@ class UsageError(Exception):
         self.text, self.code = text, code
 
 
-def from_environment(env: dict[str, str], rules: GlibcRules, *, secure: bool) -> Options:
-    """What the variables ask for."""
+def from_environment(variables: Iterable[tuple[str, str]], rules: GlibcRules, *, secure: bool) -> Options:
+    """What the variables ask for; of one that is given twice the last counts."""
+    env = dict(variables)
     if secure and rules.secure_deaf:
         env = {name: value for name, value in env.items() if name in ("LD_PRELOAD", "LD_AUDIT")}
     library_path = env.get("LD_LIBRARY_PATH")

@@ -20,8 +20,12 @@ from nvsim.rootfs.resolve import PathError
 
 def run_startup(process: Process, wishes: Options, outcome: Outcome) -> Outcome:
     """`outcome` with what start-up adds: the program runs, or the text and status with which the process ended."""
+    tags = [f"DT_{tag.upper()} of {process.argv0}" for tag in ("audit", "depaudit") if tag in process.main.elf.extra]
+    if wishes.audit or tags:
+        unknown = f"{wishes.audit or tags[0]}: what audit modules do is not in files"
+        return evolve(outcome, outcome="unknown", unknown=unknown)
     said: list[str] = []
-    unknown, end = None, "unknown"
+    why, end = None, "exit"
     stdout = ""
     try:
         code = _startup(process, wishes, said)
@@ -34,15 +38,15 @@ def run_startup(process: Process, wishes: Options, outcome: Outcome) -> Outcome:
         said.append(e.text)
         code = 127
     except UncertainError as e:
-        code, unknown = None, e.text
+        code, why, end = None, e.text, "unknown"
     except EndlessError as e:
-        code, unknown, end = None, e.text, "signal"
-    started = code is None and unknown is None
+        code, why, end = None, e.text, "signal"
+    started = code is None and end == "exit"
     traced = wishes.mode != options.NORMAL
     return evolve(
         outcome,
-        outcome=end if unknown is not None else "exit",
-        unknown=unknown,
+        outcome=end,
+        unknown=why,
         started=started,
         exit_code=code,
         stderr="".join(said),

@@ -28,8 +28,9 @@ ERRNO_TEXT = {
     "EISDIR": "Is a directory",
     "EIO": "Input/output error",
     "ENODEV": "No such device",
+    "ENXIO": "No such device or address",
 }
-_NUMBERS = {"ELOOP": 40, "ENAMETOOLONG": 36, "ENOTDIR": 20, "EISDIR": 21, "EIO": 5, "ENODEV": 19}
+_NUMBERS = {"ELOOP": 40, "ENAMETOOLONG": 36, "ENOTDIR": 20, "EISDIR": 21, "EIO": 5, "ENXIO": 6, "ENODEV": 19}
 _EARLY = ("ENOENT", "EACCES", "EPERM", "ENOMEM", "EINVAL")  # the only texts that ld.so itself knows
 
 
@@ -149,12 +150,13 @@ class Object:
 class Process:
     """A process and its loader.
 
-    `caps` are the hwcaps subdirectories in search order, `platform` is ``$PLATFORM``.
-    `library_path` is (who says so, text). `map` is the link map, main program first, with its indexes `names` (name -> the objects that were
-    ever called so) and `inodes`; `scope` the global search list. `errno` is that of
-    the last failing system call. `tracing`: only a listing is wanted, a missing library is no error. `undefined` is the object and text of
-    a symbol that ended start-up. Remembered between searches: `directories` by prefix, `library_list` and `system_list`, the cache, and which line of
-    ld.so.conf names a directory (`conf_sources`). `learned` counts what was found out of directories.
+    `caps` are the hwcaps subdirectories in search order, `platform` is ``$PLATFORM``, `view` what decides among cache entries.
+    `execstack`, `bind_now`, `library_path` (who says so, text), `use_cache` and `inhibit_rpath` are what was asked for; `tracing`: only a
+    listing is, and a missing library is no error. `map` is the link map, main program first, with its indexes `names` (name -> the
+    objects that were ever called so) and `inodes`; `scope` is the global search list, `loader` ld.so itself. `errno` is that of the last
+    failing system call. `undefined` is the object and text of a symbol that ended start-up.
+    Remembered between searches: `directories` by prefix (`learned` counts what was found out of them), `library_list` and `system_list`,
+    the cache, and which line of ld.so.conf names a directory (`conf_sources`).
     """
 
     image: ExecImage

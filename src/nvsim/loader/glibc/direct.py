@@ -1,0 +1,76 @@
+"""The loader run as a command: ``ld.so [OPTION]... PROGRAM [ARGUMENT]...`` (``elf/rtld.c``, ``dl_main``; ``elf/dl-usage.c``).
+
+The options themselves are `nvsim.loader.glibc.options`.
+"""
+
+from __future__ import annotations
+
+from attrs import evolve
+
+from nvsim.elf.facts import LoaderFacts
+from nvsim.loader.execve import ExecImage
+from nvsim.loader.glibc import options
+from nvsim.loader.glibc.linkmap import PROGRAM, map_object
+from nvsim.loader.glibc.options import Options, UsageError
+from nvsim.loader.glibc.session import GlibcSession
+from nvsim.loader.glibc.setup import add_loader, new_outcome, new_process, rules_for
+from nvsim.loader.glibc.startup import run_startup
+from nvsim.loader.glibc.state import LoadError, Object, Process
+from nvsim.loader.outcome import Machine, Outcome, ProcessRequest
+from nvsim.rootfs.tree import Tree
+
+
+def start_directly(
+    tree: Tree, loader: ExecImage, facts: LoaderFacts, request: ProcessRequest, machine: Machine
+) -> GlibcSession:
+    """Run the loader `loader`, a program without PT_INTERP, with its arguments."""
+    outcome = new_outcome(loader, facts)
+    wishes = options.from_environment(request.env, rules_for(loader, facts), secure=loader.secure)
+    process = new_process(tree, loader, facts, wishes, machine)
+    try:
+        wishes, argv = options.from_arguments(wishes, loader.argv, facts.version)
+    except UsageError as e:
+        ended = evolve(outcome, exit_code=e.code, stderr=e.text)
+        if not e.text:
+            ended = evolve(outcome, outcome="unknown", unknown="the loader prints its usage text")
+        return GlibcSession(process, ended)
+    if wishes.mode == options.PRINT:
+        assumption = f"what {wishes.prints} prints is not modelled"
+        return GlibcSession(process, evolve(outcome, exit_code=0, assumptions=(*outcome.assumptions, assumption)))
+    process = new_process(tree, evolve(loader, argv=argv), facts, wishes, machine)
+    process.stack_executable = loader.elf.stack == "rwx"
+    return GlibcSession(process, _run_program(process, loader, argv[0], wishes, outcome))
+
+
+def _run_program(process: Process, loader: ExecImage, name: str, wishes: Options, outcome: Outcome) -> Outcome:
+    """Map the program `name`, make it the process's own, and start it."""
+    try:
+        main = map_object(process, name, None, PROGRAM)
+    except LoadError as e:
+        verify = wishes.mode == options.VERIFY
+        text = "" if verify else f"{name}: error while loading shared libraries: {e.early()}\n"
+        searches = tuple(process.searches)
+        return evolve(outcome, exit_code=1 if verify else 127, stderr=text, searches=searches)
+    assert main is not None
+    if main.node is None or main.file is None:  # a faked object: in a listing a missing program is no error
+        return evolve(outcome, exit_code=0, stdout="\tstatically linked\n")
+    if wishes.mode == options.VERIFY:
+        return evolve(outcome, exit_code=1 if main.elf.nodyn else 2 if main.elf.interp is None else 0)
+    soname = loader.elf.soname
+    if wishes.mode == options.NORMAL and soname is not None and main.elf.soname == soname:
+        return evolve(outcome, exit_code=127, stderr=f"{soname}: loader cannot load itself\n")
+    process.image = evolve(process.image, path=main.file, file=main.node, elf=main.elf)
+    _become_main(process, main)
+    process.argv0 = name if wishes.argv0 is None else wishes.argv0
+    path = loader.argv[0] if loader.argv else ""
+    add_loader(process, path, main.elf.interp or path, loader.file, loader.path)
+    outcome = run_startup(process, wishes, evolve(outcome, program=main.file, interpreter=path))
+    behaviour = main.node.facts.behaviour
+    return evolve(outcome, exit_code=behaviour.exit) if outcome.started and behaviour is not None else outcome
+
+
+def _become_main(process: Process, main: Object) -> None:
+    """The program that was mapped by name is the main program now, which has the empty name."""
+    for name in ("", main.path):
+        process.call(main, name)
+    main.path, main.name = "", None
