@@ -68,6 +68,7 @@ _MINOR_COMPATIBLE = 11  # from CUDA 11 on a runtime works with any driver of its
 _NO_DEVICE_IS_UNKNOWN = 390  # up to this branch a missing kernel module gives 999, not 100
 _FORWARD = {"tesla": True, "geforce": False, "titan": False}
 _DATA_CENTRE = re.compile(r"\b(?:[ABHLTV]\d{1,3}[A-Z]?|GB?\d{3}|PG\d+)\b")
+_TEGRA_NODES = ("/dev/nvmap", "/dev/nvhost-ctrl-gpu")
 _LIBCUDA = "libcuda.so.1"
 _LIBCUDART = re.compile(r"libcudart\.so\.(\d+)(?:\.(\d+))?")
 
@@ -202,15 +203,30 @@ def _devices(
     host: HostProfile, rootfs: RootFS, process: Process
 ) -> tuple[int | None, tuple[Because, ...], str | None, tuple[str, ...]]:
     """Versions fit: the device nodes decide."""
+    if _is_tegra(host):
+        return _tegra_devices(rootfs, process)
     for path, code in (("/dev/nvidiactl", 100), ("/dev/nvidia-uvm", 999)):
         problem = _closed(rootfs, path, process)
-        if problem is not None and not (code == 999 and _is_tegra(host)):
+        if problem is not None:
             return code, (Because(f"device {path}", problem),), None, ()
     usable = [g for g in host.gpus if _closed(rootfs, f"/dev/nvidia{g.minor}", process) is None]
     if not usable:
         return 100, (Because("device nodes", "no GPU's device node can be opened in the container"),), None, ()
     names = ", ".join(f"/dev/nvidia{g.minor}" for g in usable)
     return 0, (Because("device nodes", f"{names} can be opened, and the versions fit"),), None, (_WORKS,)
+
+
+def _tegra_devices(
+    rootfs: RootFS, process: Process
+) -> tuple[int | None, tuple[Because, ...], str | None, tuple[str, ...]]:
+    """An integrated GPU is reached by nodes of its own."""
+    for path in _TEGRA_NODES:
+        problem = _closed(rootfs, path, process)
+        if problem is not None:
+            unknown = "which error libcuda of Tegra gives without its device nodes is not known"
+            return None, (Because(f"device {path}", problem),), unknown, ()
+    names = ", ".join(_TEGRA_NODES)
+    return 0, (Because("device nodes", f"{names} can be opened"),), None, (_WORKS,)
 
 
 def _closed(rootfs: RootFS, path: str, process: Process) -> str | None:

@@ -97,6 +97,13 @@ class Release:
     prestart_hook_known_by: Literal["text", "name"] = field(kw_only=True)
     cuda_compat_hook: Literal["none", "always", "by-mode", "alone"] = field(kw_only=True)
     empty_ldcache_hook: bool = field(kw_only=True)
+    ldcache_hook: Literal[
+        "conf-and-run", "if-cache", "links-without-cache", "always", "complete", "complete-and-musl"
+    ] = field(kw_only=True)
+    ldcache_hook_file: str = field(kw_only=True)
+    ldcache_hook_root: Literal["option", "pivot-shared", "pivot"] = field(kw_only=True)
+    links_hook: Literal["colon-keep", "keep", "refuse", "replace"] = field(kw_only=True)
+    compat_hook: Literal["major-and-cache", "major", "note"] = field(kw_only=True)
     compat_hook_needs_driver: bool = field(kw_only=True)
     runtime_spec_version: str = field(kw_only=True)
     debug_log_directory: Literal["needed", "made"] = field(kw_only=True)

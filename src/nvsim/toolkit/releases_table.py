@@ -535,6 +535,53 @@ BEHAVIOURS = (
         ("", False, "is not given, the error alone names them"),
         ("1.14.0", True, "is given besides the error"),
     ),
+    # ---- what the hooks of CDI specs do (nvidia-cdi-hook, before 1.16 nvidia-ctk hook) ------------------------------
+    _behaviour(
+        "ldcache_hook",
+        "what update-ldcache does in the container's root",
+        ("", "conf-and-run", "lists the folders in a conf file, for which the directory must exist, and runs ldconfig"),
+        ("1.13.1", "if-cache", "the same, but nothing in an image without ld.so.cache"),
+        (
+            "1.15.0",
+            "links-without-cache",
+            "without ld.so.cache it makes links alone (-N); without conf directory folders are arguments",
+        ),
+        ("1.18.0", "always", "writes the cache in every image"),
+        (
+            "1.18.1",
+            "complete",
+            "makes a missing ld.so.conf, leaves out folders that are listed, lists the system's directories last",
+        ),
+        ("1.18.2", "complete-and-musl", "tells musl's path file too"),
+    ),
+    _behaviour(
+        "ldcache_hook_file",
+        "the conf file that update-ldcache writes in /etc/ld.so.conf.d",
+        ("", "nvcr-*.conf", "nvcr-*.conf"),
+        ("1.16.0", "00-nvcr-*.conf", "00-nvcr-*.conf, which sorts before the distribution's files"),
+    ),
+    _behaviour(
+        "ldcache_hook_root",
+        "how update-ldcache runs the host's ldconfig",
+        ("", "option", "on the host, with -r ROOT"),
+        ("1.17.7", "pivot-shared", "bound to /var/run/nvidia-ctk-hook in the root, after pivot_root"),
+        ("1.18.1", "pivot", "bound to a directory of its own below /run/nvidia-ctk-hook, after pivot_root"),
+    ),
+    _behaviour(
+        "links_hook",
+        "create-symlinks where something is at the link's path, and links that are told wrongly",
+        ("", "colon-keep", "TARGET:LINK; what is there stays, with a warning"),
+        ("1.12.0", "keep", "TARGET::LINK; what is there stays, with a warning"),
+        ("1.17.0", "refuse", "another link there ends the hook with an error"),
+        ("1.17.1", "replace", "a file or link there is replaced"),
+    ),
+    _behaviour(
+        "compat_hook",
+        "when enable-cuda-compat prefers the image's compatibility libraries",
+        ("", "major-and-cache", "a higher driver branch than the host's, in an image with ld.so.cache"),
+        ("1.18.1", "major", "a higher driver branch than the host's"),
+        ("1.19.0", "note", "what the note in the library says, else a higher driver branch"),
+    ),
     # ---- builds ------------------------------------------------------------------------------------------------------
     _behaviour(
         "nvml_calls_need_old_linker",

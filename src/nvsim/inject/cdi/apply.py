@@ -21,6 +21,7 @@ from nvsim.rootfs.overlay import Editor, Mount, RootFS
 from nvsim.rootfs.resolve import PathError, Resolved, Resolver
 from nvsim.rootfs.tree import MemoryTree, join, parent_of
 from nvsim.toolkit.go_text import go_quote
+from nvsim.toolkit.releases import Release
 
 ENGINE = "engine"
 _BEFORE_START = ("prestart", "createRuntime", "createContainer")
@@ -66,13 +67,25 @@ def prepare(plan: InjectionPlan, rootfs: RootFS, host: CdiHost, *, userns: bool 
     return Injected(work.editor.freeze(), tuple(work.effects))
 
 
-def run_hooks(plan: InjectionPlan, prepared: Injected, host: CdiHost, *, readonly: bool = False) -> Injected:
-    """The second half: the hooks that run before the container starts, on a prepared root."""
-    return _run_hooks(plan.hooks, prepared.rootfs, prepared.effects, host, readonly)
+def run_hooks(
+    plan: InjectionPlan,
+    prepared: Injected,
+    host: CdiHost,
+    *,
+    readonly: bool = False,
+    release: Release | None = None,
+) -> Injected:
+    """The second half: the hooks that run before the container starts, on a prepared root; `release`: of the hook programs."""
+    return _run_hooks(plan.hooks, prepared.rootfs, prepared.effects, host, readonly, release)
 
 
 def _run_hooks(
-    hooks: tuple[HookRun, ...], rootfs: RootFS, effects: tuple[Effect, ...], host: CdiHost, readonly: bool
+    hooks: tuple[HookRun, ...],
+    rootfs: RootFS,
+    effects: tuple[Effect, ...],
+    host: CdiHost,
+    readonly: bool,
+    release: Release | None,
 ) -> Injected:
     serial = 0
     for stage in STAGES:
@@ -82,7 +95,7 @@ def _run_hooks(
                 return Injected(rootfs, effects, f"{step}: fork/exec {hook.path}: {ERRNO_TEXT['ENOENT']}", 1)
             if stage not in _IN_ROOT or not is_nvidia_hook(hook.path, hook.argv):
                 continue
-            result = run_hook(hook.argv, rootfs, host, readonly=readonly, serial=serial)
+            result = run_hook(hook.argv, rootfs, host, readonly=readonly, serial=serial, release=release)
             rootfs, serial = result.rootfs, result.serial
             effects += result.effects
             if result.rc:

@@ -1,6 +1,6 @@
 """``nvidia-cdi-hook`` (and ``nvidia-ctk hook``): the command line, the container state, and what a run does to a root.
 
-The hooks themselves are `nvsim.inject.hooks.links`, `hooks_ldcache`, `hooks_compat` and `hooks_device`.
+The hooks themselves are `nvsim.inject.hooks.links`, ``ldcache``, ``compat`` and ``device``.
 """
 
 from __future__ import annotations
@@ -17,11 +17,12 @@ from nvsim.inject.generate.host import CdiHost
 from nvsim.inject.hooks.compat import DEFAULT_COMPAT_DIR, enable_cuda_compat
 from nvsim.inject.hooks.device import PARAMS, disable_device_node_modification, update_application_profile
 from nvsim.inject.hooks.ldcache import LdconfigExit, update_ldcache
-from nvsim.inject.hooks.links import chmod, create_symlinks, parse_mode
+from nvsim.inject.hooks.links import chmod, create_symlinks, links_of_csv, parse_mode
 from nvsim.inject.hooks.root import ContainerRoot
 from nvsim.inject.log import ToolFailure, ToolLog
 from nvsim.inject.plan import Effect
 from nvsim.rootfs.overlay import RootFS
+from nvsim.toolkit.releases import Release
 
 _STATE = Flag(("container-spec",), "text")
 _GLOBAL_FLAGS = (
@@ -32,7 +33,13 @@ _GLOBAL_FLAGS = (
 )
 _HELP = Flag(("help", "h"), "bool")
 _HOOKS: Mapping[str, tuple[Flag, ...]] = {
-    "create-symlinks": (Flag(("link",), "list"), _STATE, _HELP),
+    "create-symlinks": (
+        Flag(("link",), "list"),
+        Flag(("csv-filename",), "list"),
+        Flag(("host-root",), "text"),
+        _STATE,
+        _HELP,
+    ),
     "update-ldcache": (
         Flag(("folder",), "list"),
         Flag(("ldconfig-path",), "text", default="/sbin/ldconfig"),
@@ -52,6 +59,7 @@ _HOOKS: Mapping[str, tuple[Flag, ...]] = {
     "noop": (_HELP,),
 }
 NAMES = tuple(_HOOKS)
+_UP_TO_1_16 = ("csv-filename", "host-root")  # options of create-symlinks that went with the release that replaces links
 
 
 @frozen(slots=True)
@@ -95,8 +103,10 @@ def run_hook(
     state: ContainerState = DEFAULT_STATE,
     serial: int = 0,
     mount_point: bool = True,
+    release: Release | None = None,
 ) -> HookResult:
-    """Run one hook program with `argv` on the container root `rootfs` of a container on `host`.
+    """Run one hook program with `argv` on the container root `rootfs` of a container on `host`; `release`: the program's, None = the
+    newest.
 
     `readonly`: the root is mounted read-only now. `serial` continues the numbering of files with random names;
     `mount_point`: the root is a mount point, as a low-level runtime makes it.
@@ -107,7 +117,7 @@ def run_hook(
     root = ContainerRoot(rootfs.edit(), name or "", readonly, state.root, serial, mount_point)
     rc = 0
     try:
-        quiet = _run(root, host, log, name, flags_text, args, state)
+        quiet = _run(root, host, log, name, flags_text, args, state, release)
     except LdconfigExit as e:
         rc, quiet = e.status, False
     except ToolFailure as e:
@@ -133,6 +143,7 @@ def _run(
     rest: list[str],
     args: list[str],
     state: ContainerState,
+    release: Release | None,
 ) -> bool:
     """Run the hook `name`; whether only errors are to be shown."""
     before = args[: args.index(name)] if name is not None else args
@@ -151,20 +162,34 @@ def _run(
         _unsupported(log, name)
         return quiet
     try:
-        flags = parse_flags(_HOOKS[name], rest, {})
+        flags = parse_flags(_flags_of(name, release), rest, {})
     except ToolFailure as e:
         log.add("raw", f"Incorrect Usage: {e.text}")
         raise
     if not flags.values["help"]:
-        _act(root, host, log, name, flags, state)
+        _act(root, host, log, name, flags, state, release)
     return quiet
+
+
+def _flags_of(name: str, release: Release | None) -> tuple[Flag, ...]:
+    if release is not None and release.links_hook in ("colon-keep", "keep"):
+        return _HOOKS[name]
+    return tuple(f for f in _HOOKS[name] if f.names[0] not in _UP_TO_1_16)
 
 
 def _unsupported(log: ToolLog, name: str | None) -> None:
     log.warning("No CDI hook specified" if name is None else f"Unsupported CDI hook: {name}")
 
 
-def _act(root: ContainerRoot, host: CdiHost, log: ToolLog, name: str, flags: Flags, state: ContainerState) -> None:
+def _act(
+    root: ContainerRoot,
+    host: CdiHost,
+    log: ToolLog,
+    name: str,
+    flags: Flags,
+    state: ContainerState,
+    release: Release | None,
+) -> None:
     def text(key: str) -> str:
         return str(flags.values[key])
 
@@ -177,7 +202,11 @@ def _act(root: ContainerRoot, host: CdiHost, log: ToolLog, name: str, flags: Fla
         opened = _container_root(state)
         if links and opened != state.root:
             _check_first_link(links[0], opened)
-        create_symlinks(root, host.resolver, log, links)
+        if "csv-filename" in flags.values:
+            between = ":" if release is not None and release.links_hook == "colon-keep" else "::"
+            told = links_of_csv(host.resolver, many("csv-filename"))
+            links = (*(f"{target}{between}{path}" for target, path in told), *links)
+        create_symlinks(root, host.resolver, log, links, release)
     elif name == "update-ldcache":
         try:
             opened = _container_root(state)
@@ -188,12 +217,12 @@ def _act(root: ContainerRoot, host: CdiHost, log: ToolLog, name: str, flags: Fla
         if opened in ("", "/"):
             raise ToolFailure("failed to determined container root: <nil>")
         _check_root(state, opened, "Error updating ldcache: failed to open root")
-        update_ldcache(root, host.resolver, log, text("ldconfig-path"), many("folder"), host.arch)
+        update_ldcache(root, host.resolver, log, text("ldconfig-path"), many("folder"), host.arch, release)
     elif name == "enable-cuda-compat":
         driver, cuda = text("host-driver-version"), text("host-cuda-version")
         if driver or cuda:
             _check_root(state, _container_root(state), "failed to open container root")
-            enable_cuda_compat(root, log, driver, cuda, text("cuda-compat-container-root"))
+            enable_cuda_compat(root, log, driver, cuda, text("cuda-compat-container-root"), release)
     elif name == "chmod":
         mode = parse_mode(text("mode"))
         if any(not path.strip() for path in many("path")):

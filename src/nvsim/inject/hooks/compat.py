@@ -16,6 +16,7 @@ from nvsim.rootfs.node import Directory, File
 from nvsim.rootfs.resolve import Resolved
 from nvsim.rootfs.tree import join
 from nvsim.toolkit.go_text import go_quote
+from nvsim.toolkit.releases import Release
 
 DEFAULT_COMPAT_DIR = "/usr/local/cuda/compat"
 NOTE_OWNER = "NVIDIA Corporation"
@@ -40,14 +41,19 @@ def parse_version(text: str) -> Version | None:
     return numbers[0], numbers[1], numbers[2], parts
 
 
-def enable_cuda_compat(root: ContainerRoot, log: ToolLog, driver: str, cuda: str, compat_dir: str) -> None:
+def enable_cuda_compat(
+    root: ContainerRoot, log: ToolLog, driver: str, cuda: str, compat_dir: str, release: Release | None = None
+) -> None:
     """Put the image's compat directory first in its library path, if the host's driver or CUDA version asks for it.
 
-    Raises `ToolFailure` when the file cannot be written.
+    `release`: of the hook, None = the newest. Raises `ToolFailure` when the file cannot be written.
     """
     if not driver and not cuda:
         return
-    directory = _compat_directory(root, log, driver, cuda, compat_dir)
+    how = "note" if release is None else release.compat_hook
+    if how == "major-and-cache" and root.node("/etc/ld.so.cache") is None:
+        return
+    directory = _compat_directory(root, log, driver, cuda, compat_dir, how)
     if directory is None:
         return
     folder = "/etc/ld.so.conf.d"
@@ -63,7 +69,9 @@ def enable_cuda_compat(root: ContainerRoot, log: ToolLog, driver: str, cuda: str
     root.write(path, f"{directory}\n", 0o644)
 
 
-def _compat_directory(root: ContainerRoot, log: ToolLog, driver: str, cuda: str, compat_dir: str) -> str | None:
+def _compat_directory(
+    root: ContainerRoot, log: ToolLog, driver: str, cuda: str, compat_dir: str, how: str
+) -> str | None:
     """The resolved compat directory, when its libraries are to be used."""
     found = root.resolver.resolve(join_path("/", compat_dir))
     if not isinstance(found, Resolved):
@@ -81,7 +89,22 @@ def _compat_directory(root: ContainerRoot, log: ToolLog, driver: str, cuda: str,
         return None
     library = root.editor.node(join(found.path, names[0]))
     assert isinstance(library, File)
-    return found.path if _use(log, names[0], library, driver, cuda) else None
+    use = _use(log, names[0], library, driver, cuda) if how == "note" else _higher_branch(names[0], driver)
+    return found.path if use else None
+
+
+def _higher_branch(name: str, driver: str) -> bool:
+    """Up to 1.18: the library's branch against the driver's. Raises `ToolFailure` for a version that is none."""
+    branches = []
+    for version in (name.removeprefix("libcuda.so."), driver):
+        major = version.partition(".")[0]
+        if not major.isdigit():
+            reason = (
+                f"failed to extract major version from {go_quote(version)}: strconv.Atoi: parsing {go_quote(major)}: "
+            )
+            raise ToolFailure(f"failed to get container forward compat directory: {reason}invalid syntax")
+        branches.append(int(major))
+    return branches[0] > branches[1]
 
 
 def _use(log: ToolLog, name: str, library: File, driver: str, cuda: str) -> bool:

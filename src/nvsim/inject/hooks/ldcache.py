@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from attrs import frozen
 
 from nvsim.inject.generate.lookup import go_glob
-from nvsim.inject.hooks.ldconfig import LD_SO_CONF, run_host_ldconfig
+from nvsim.inject.hooks.ldconfig import LD_SO_CACHE, LD_SO_CONF, run_host_ldconfig
 from nvsim.inject.hooks.root import ERRNO_TEXT, ContainerRoot, PathFailure
 from nvsim.inject.log import ToolFailure, ToolLog
 from nvsim.rootfs.node import Directory, File
 from nvsim.rootfs.resolve import PathError, Resolved, Resolver
 from nvsim.rootfs.tree import join
+from nvsim.toolkit.releases import NEWEST, Release, release_of
 
 LD_SO_CONF_D = "/etc/ld.so.conf.d"
 
@@ -55,16 +56,29 @@ def normalised_ldconfig(host: Resolver, path: str) -> str:
 
 
 def update_ldcache(
-    root: ContainerRoot, host: Resolver, log: ToolLog, ldconfig: str, folders: Sequence[str], arch: str = "amd64"
+    root: ContainerRoot,
+    host: Resolver,
+    log: ToolLog,
+    ldconfig: str,
+    folders: Sequence[str],
+    arch: str = "amd64",
+    release: Release | None = None,
 ) -> None:
-    """Make `folders` known to the container's loader. Raises `LdconfigExit` (what was done before stays)."""
+    """Make `folders` known to the container's loader, as the hook of a `release` (None = the newest) does.
+
+    Raises `LdconfigExit` (what was done before stays), and up to 1.17.6 `ToolFailure`.
+    """
     if not ldconfig:
         raise ToolFailure("ldconfig-path must be specified")
-    program = normalised_ldconfig(host, ldconfig)
+    rules = release or release_of(NEWEST)
+    program = normalised_ldconfig(host, ldconfig) if rules.ldcache_hook not in _PLAIN else "/sbin/ldconfig"
+    if rules.ldcache_hook_root == "option":
+        _on_host(root, host, log, program, folders, rules)
+        return
     try:
-        _prepare(root, host, program)
-        _configure(root, folders, ARCHITECTURES[arch])
-        status = run_host_ldconfig(root, host, log, program)
+        _prepare(root, host, program, shared=rules.ldcache_hook_root == "pivot-shared")
+        argv = _configured(root, folders, ARCHITECTURES[arch], rules)
+        status = run_host_ldconfig(root, host, log, program, argv)
     except ToolFailure as e:
         log.add("raw", f"<time> Error updating ldcache: {e.text}")
         status = 1
@@ -73,7 +87,46 @@ def update_ldcache(
         raise LdconfigExit(status)
 
 
-def _prepare(root: ContainerRoot, host: Resolver, program: str) -> None:
+_PLAIN = ("conf-and-run", "if-cache")  # before ldconfig and its files could be chosen
+
+
+def _on_host(
+    root: ContainerRoot, host: Resolver, log: ToolLog, program: str, folders: Sequence[str], rules: Release
+) -> None:
+    """Up to 1.17.6: the hook itself becomes the host's ldconfig, which works on the root by its option -r."""
+    has_cache = root.node("/etc/ld.so.cache") is not None
+    argv: tuple[str, ...] = ()
+    if rules.ldcache_hook in _PLAIN:
+        if rules.ldcache_hook == "if-cache" and not has_cache:
+            return
+        if folders and rules.ldcache_hook == "conf-and-run" and root.node(LD_SO_CONF_D) is None:
+            path = f"{LD_SO_CONF_D}/{rules.ldcache_hook_file.replace('*', '<n>')}"
+            reason = f"failed to create config file: open {root.shown}{path}: no such file or directory"
+            raise ToolFailure(f"failed to update ld.so.conf: {reason}")
+        _listed(root, folders, rules, "failed to update ld.so.conf")
+    else:
+        argv = (*(("-C", LD_SO_CACHE) if has_cache else ("-N",)), *_folders(root, folders, rules), "-f", LD_SO_CONF)
+    status = run_host_ldconfig(root, host, log, program, argv, inside=False)
+    if status:
+        raise LdconfigExit(status)
+
+
+def _folders(root: ContainerRoot, folders: Sequence[str], rules: Release) -> tuple[str, ...]:
+    """The folders as arguments of ldconfig, where the image has no directory for conf files."""
+    if root.node(LD_SO_CONF_D) is None:
+        return tuple(folders)
+    _listed(root, folders, rules, "failed to update ld.so.conf.d")
+    return ()
+
+
+def _listed(root: ContainerRoot, folders: Sequence[str], rules: Release, step: str) -> None:
+    try:
+        _drop_in(root, rules.ldcache_hook_file, folders)
+    except ToolFailure as e:
+        raise e.within(step) from None
+
+
+def _prepare(root: ContainerRoot, host: Resolver, program: str, *, shared: bool = False) -> None:
     """Mount points for /proc and for the host's ldconfig; both mounts are seen only by ldconfig itself."""
     try:
         root.make_directories("proc", 0o755, confined=True)
@@ -83,24 +136,34 @@ def _prepare(root: ContainerRoot, host: Resolver, program: str) -> None:
     if isinstance(found, PathError):
         missing = PathFailure("stat", program, found.errno)
         raise missing.within("error reading host ldconfig").within("error mounting host ldconfig")
-    folder = "run/nvidia-ctk-hook/" + root.random_name("*", uuid=True)
+    folder = "var/run/nvidia-ctk-hook" if shared else "run/nvidia-ctk-hook/" + root.random_name("*", uuid=True)
     try:
-        root.make_directories(folder, 0o755, confined=True)
+        root.make_directories(folder, 0o755, confined=not shared)
     except ToolFailure as e:
         raise e.within("error creating hook scratch folder").within("error mounting host ldconfig") from None
     if not root.mount_point:
         raise PathFailure("pivot_root", ".", "EBUSY").within("error running pivot_root")
 
 
-def _configure(root: ContainerRoot, folders: Sequence[str], arch: ArchDirectories) -> None:
+def _configured(root: ContainerRoot, folders: Sequence[str], arch: ArchDirectories, rules: Release) -> tuple[str, ...]:
+    """Write the conf files of a release; the arguments of ldconfig."""
+    whole = ("-f", LD_SO_CONF, "-C", LD_SO_CACHE)
+    if rules.ldcache_hook == "links-without-cache":
+        has_cache = root.node("/etc/ld.so.cache") is not None
+        cache = ("-C", LD_SO_CACHE) if has_cache else ("-N",)
+        return ("-f", LD_SO_CONF, *cache, *_folders(root, folders, rules))
+    if rules.ldcache_hook == "always":
+        _listed(root, folders, rules, "failed to update ld.so.conf.d")
+        return whole
     system = arch.debian if _is_file(root, "/etc/debian_version") else arch.other
     _ensure_top_level(root)
     known = _known_directories(root, system)
     wanted = [f for f in dict.fromkeys(folders) if f not in known]
-    _drop_in(root, "00-nvcr-*.conf", wanted)
+    _drop_in(root, rules.ldcache_hook_file, wanted)
     _drop_in(root, "zz-nvcr-*.conf", system)
-    if _is_file(root, "/etc/alpine-release"):
+    if rules.ldcache_hook == "complete-and-musl" and _is_file(root, "/etc/alpine-release"):
         _append_musl_path(root, arch.musl_path_file, [*wanted, *system])
+    return whole
 
 
 def _is_file(root: ContainerRoot, path: str) -> bool:

@@ -15,11 +15,26 @@ LD_SO_CONF = "/etc/ld.so.conf"
 LD_SO_CACHE = "/etc/ld.so.cache"
 
 
-def run_host_ldconfig(root: ContainerRoot, host: Resolver, log: ToolLog, program: str) -> int:
+WHOLE_CACHE = ("-f", LD_SO_CONF, "-C", LD_SO_CACHE)
+
+
+def run_host_ldconfig(
+    root: ContainerRoot,
+    host: Resolver,
+    log: ToolLog,
+    program: str,
+    argv: tuple[str, ...] = WHOLE_CACHE,
+    *,
+    inside: bool = True,
+) -> int:
     """The exit status of the host's `program` run as ldconfig in `root`, its changes made and its output logged.
+
+    `inside`: it is executed in the root, else on the host with -r (a script then stands for the program beside it).
 
     Raises `ToolFailure` when it cannot be executed there, `UnsupportedError` when nobody knows what the program does.
     """
+    if not inside and isinstance(host.resolve(f"{program}.real"), Resolved):
+        program = f"{program}.real"
     found = host.resolve(program)
     node = found.node if isinstance(found, Resolved) else None
     if isinstance(node, Directory):
@@ -28,18 +43,17 @@ def run_host_ldconfig(root: ContainerRoot, host: Resolver, log: ToolLog, program
         raise ToolFailure("permission denied")
     facts = node.facts
     interpreter = facts.elf.interp if facts.elf is not None else _script_interpreter(facts.text)
-    if interpreter is not None and root.node(interpreter) is None:
+    if inside and interpreter is not None and root.node(interpreter) is None:
         raise ToolFailure("no such file or directory")
     if facts.ldconfig is not None:
-        return _run(root, log, facts.ldconfig)
+        return _run(root, log, facts.ldconfig, argv)
     if facts.behaviour is not None and facts.behaviour.exit is not None:
         return facts.behaviour.exit
     raise UnsupportedError(f"what the host's {program} does as ldconfig is not known")
 
 
-def _run(root: ContainerRoot, log: ToolLog, facts: LdconfigFacts) -> int:
+def _run(root: ContainerRoot, log: ToolLog, facts: LdconfigFacts, argv: tuple[str, ...]) -> int:
     readonly = root.is_readonly(LD_SO_CACHE)
-    argv = ("-f", LD_SO_CONF, "-C", LD_SO_CACHE)
     done = run_ldconfig(root.frozen(), facts, argv, origin=root.origin, readonly=readonly)
     root.editor = done.rootfs.edit()
     for path, target in done.links:

@@ -10,14 +10,27 @@ from attrs import evolve
 from nvsim.inject.cdi.inject import clean_path
 from nvsim.inject.hooks.root import ERRNO_TEXT, ContainerRoot
 from nvsim.inject.log import ToolFailure, ToolLog
-from nvsim.rootfs.node import Directory, Node, Symlink
+from nvsim.rootfs.node import Directory, File, Node, Symlink
 from nvsim.rootfs.resolve import PathError, Resolved, Resolver
 from nvsim.rootfs.tree import join
 from nvsim.toolkit.go_text import go_quote
+from nvsim.toolkit.releases import Release
+
+_MOST_HOPS = 40
 
 
-def create_symlinks(root: ContainerRoot, host: Resolver, log: ToolLog, links: Sequence[str]) -> None:
-    """Make each link ``TARGET::PATH``; stops at the first that fails (`ToolFailure`), earlier ones stay."""
+def create_symlinks(
+    root: ContainerRoot, host: Resolver, log: ToolLog, links: Sequence[str], release: Release | None = None
+) -> None:
+    """Make each link ``TARGET::PATH``; stops at the first that fails (`ToolFailure`), earlier ones stay.
+
+    `release`: of the hook, None = the newest. Up to 1.16 a link that cannot be made is a warning.
+    """
+    how = "replace" if release is None else release.links_hook
+    if how in ("colon-keep", "keep"):
+        separator = ":" if how == "colon-keep" else "::"
+        _keep_going(root, host, log, links, separator)
+        return
     done = set()
     for spec in links:
         if spec in done:
@@ -26,13 +39,64 @@ def create_symlinks(root: ContainerRoot, host: Resolver, log: ToolLog, links: Se
         if len(parts) != 2:
             raise ToolFailure(f"invalid symlink specification {spec}")
         try:
-            _create_link(root, host, log, parts[0], parts[1])
+            _create_link(root, host, log, parts[0], parts[1], replace=how == "replace")
         except ToolFailure as e:
             raise e.within(f"failed to create link [{' '.join(parts)}]") from None
         done.add(spec)
 
 
-def _create_link(root: ContainerRoot, host: Resolver, log: ToolLog, target: str, path: str) -> None:
+def _keep_going(root: ContainerRoot, host: Resolver, log: ToolLog, links: Sequence[str], separator: str) -> None:
+    done = set()
+    for spec in links:
+        parts = spec.split(separator)
+        if len(parts) != 2:
+            log.warning(f"Invalid link specification {spec}")
+            continue
+        target, path = parts
+        if path in done:
+            continue
+        there = unconfined(root, host, path)
+        if isinstance(there, PathError) and there.errno == "ENOENT":
+            done.add(path)
+            try:
+                _create_link(root, host, log, target, path)
+                continue
+            except ToolFailure as e:
+                error = e.text
+        else:
+            log.info(f"Symlinking {root.shown}{path} to {target}")
+            reason = ERRNO_TEXT.get(there.errno, there.errno) if isinstance(there, PathError) else "file exists"
+            error = f"failed to create symlink: symlink {target} {root.shown}{path}: {reason}"
+        log.warning(f"Failed to create link [{' '.join(parts)}]: {error}")
+
+
+def links_of_csv(host: Resolver, files: Sequence[str]) -> list[tuple[str, str]]:
+    """(target, path) of every symlink on the way of the ``sym`` entries of CSV files (the option --csv-filename, up to 1.16)."""
+    out = []
+    for file in files:
+        found = host.resolve(file)
+        text = found.node.facts.text if isinstance(found, Resolved) and isinstance(found.node, File) else None
+        for line in (text or "").splitlines():
+            kind, _, path = (part.strip() for part in line.partition(","))
+            if kind == "sym":
+                out += _chain(host, path)
+    return out
+
+
+def _chain(host: Resolver, path: str) -> list[tuple[str, str]]:
+    hops: list[tuple[str, str]] = []
+    while len(hops) < _MOST_HOPS:
+        found = host.resolve(path, follow=False)
+        if not isinstance(found, Resolved) or not isinstance(found.node, Symlink):
+            break
+        hops.append((found.node.target, path))
+        path = posixpath.normpath(posixpath.join(posixpath.dirname(path), found.node.target))
+    return hops
+
+
+def _create_link(
+    root: ContainerRoot, host: Resolver, log: ToolLog, target: str, path: str, *, replace: bool = True
+) -> None:
     there = unconfined(root, host, path)
     if isinstance(there, PathError):
         if there.errno != "ENOENT":
@@ -41,6 +105,8 @@ def _create_link(root: ContainerRoot, host: Resolver, log: ToolLog, target: str,
             raise ToolFailure(f"failed to check if link exists: failed to resolve existing symlink {shown}: {reason}")
     elif isinstance(there, Symlink) and there.target == target:
         return
+    elif isinstance(there, Symlink) and not replace:
+        raise ToolFailure("unexpected link target")
     directory, name = _directory_and_name(path)
     found = root.resolver.resolve(directory)
     if isinstance(found, PathError):
