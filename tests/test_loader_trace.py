@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from elfwriter import Call, Program, write_elf
+from nvsim.elf.facts import VersionNeed
 from nvsim.loader.native import native_machine
 from nvsim.loader.outcome import DlopenCall, Outcome, ProcessRequest
 from nvsim.loader.process import listing, run
@@ -120,6 +121,25 @@ def test_a_missing_library_is_traced_and_listed_as_by_the_loader(tmp_path: Path,
     listed = listing(DirectoryTree("/"), request, native_machine())
     assert (listed.stdout, listed.trace_rc) == (without_addresses(done.stdout), done.returncode)
     assert listed.stderr == done.stderr
+
+
+def test_missing_versions_are_traced_and_said_as_by_the_loader(tmp_path: Path) -> None:
+    needs = (VersionNeed("libv.so", ("V_1", "V_9", "V_8"), frozenset({"V_8"})), VersionNeed("libn.so", ("N_1", "N_2")))
+    calls = [Call("./libw.so"), Call("./libx.so")]
+    program = Program(calls=tuple(calls))
+    main = {"interp": LOADER, "runpath": "$ORIGIN", "flags_1": PIE, "program": program}
+    put(tmp_path, "main", write_elf(needed=("libv.so", "libn.so", "libc.so.6"), verneed=needs[1:], **main))
+    put(tmp_path, "bad", write_elf(needed=("libv.so", "libn.so", "libc.so.6"), verneed=needs, **main))
+    put(tmp_path, "libv.so", write_elf(soname="libv.so", verdef=("V_1",)))
+    put(tmp_path, "libn.so", write_elf(soname="libn.so"))
+    put(tmp_path, "libw.so", write_elf(needed=("libv.so",), verneed=needs[:1]))
+    put(tmp_path, "libx.so", write_elf(needed=("libn.so",), verneed=needs[1:]))
+    for name in ("main", "bad"):
+        argv, cwd = [str(tmp_path / name)], str(tmp_path)
+        outcome = ours(argv, {}, cwd, calls)
+        done = subprocess.run(argv, env={}, cwd=cwd, capture_output=True, text=True, check=False)
+        assert list(debug_lines(outcome)) == real_debug(argv, {}, cwd)
+        assert (outcome.stderr, outcome.exit_code or 0) == (done.stderr, done.returncode)
 
 
 def without_addresses(text: str) -> str:
