@@ -9,9 +9,14 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
 from types import MappingProxyType
 
+from attrs import evolve
+
+from nvsim.elf.facts import ElfFacts
 from nvsim.elf.store import BinaryFacts, FactsStore, Identity, identity_of, is_program_name
 from nvsim.errors import InputError
 from nvsim.rootfs.node import EMPTY_FILE, Deferred, Directory, File, FileFacts, Node, Origin, Special, Symlink
@@ -125,9 +130,26 @@ class DirectoryTree:
         program = is_program_name(path.rpartition("/")[2])
         known = self._store.find(seen, program=program)
         if known is not None:
-            return FileFacts(elf=known.elf, loader=known.loader, ldconfig=known.ldconfig)
+            symbols = partial(self._symbols, path, seen) if known.elf is not None else None
+            return FileFacts(elf=known.elf, loader=known.loader, ldconfig=known.ldconfig, symbols=symbols)
         from nvsim.rootfs.content import read_content  # a directory whose facts are all known never needs the readers
 
+        with self._opened(path, seen) as fd:
+            facts = read_content(fd, seen[2], program)
+        if facts.elf is not None:
+            self._store.keep(seen, BinaryFacts(facts.elf, facts.loader, facts.ldconfig), program=program)
+            facts = evolve(facts, symbols=partial(self._symbols, path, seen))
+        return facts
+
+    def _symbols(self, path: str, seen: Identity) -> ElfFacts | None:
+        from nvsim.elf.reader import read_descriptor
+
+        with self._opened(path, seen) as fd:
+            return read_descriptor(fd, size=seen[2])
+
+    @contextmanager
+    def _opened(self, path: str, seen: Identity) -> Iterator[int]:
+        """A descriptor of the file that was seen at `path`. What the block cannot read is an `InputError`."""
         real = self._real(path)
         try:
             fd = os.open(real, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -136,14 +158,11 @@ class DirectoryTree:
         try:
             if identity_of(os.fstat(fd)) != seen:
                 raise InputError(_CHANGED, source=real, hint="run again")
-            facts = read_content(fd, seen[2], program)
+            yield fd
         except OSError as e:
             raise InputError(f"cannot be read: {e.strerror}", source=real) from None
         finally:
             os.close(fd)
-        if facts.elf is not None:
-            self._store.keep(seen, BinaryFacts(facts.elf, facts.loader, facts.ldconfig), program=program)
-        return facts
 
 
 _MODES = {mode: mode for mode in (0o644, 0o755, 0o600, 0o444, 0o555, 0o640, 0o4755, 0o2755, 0o1777)}

@@ -49,6 +49,7 @@ class FileFacts:
 
     `loader`, `ldconfig`: the file is a dynamic loader or an ldconfig program. `behaviour`: what the program does.
     `head`: the first bytes of a real file that is neither ELF nor text (to tell its format). `extra`: unknown keys.
+    `symbols` reads `elf` again with its symbols, where that was put off because few ask; it may raise `InputError`.
     """
 
     elf: ElfFacts | None = None
@@ -60,6 +61,7 @@ class FileFacts:
     behaviour: Behaviour | None = None
     head: bytes | None = None
     extra: Mapping[str, Any] = field(factory=dict, hash=False)
+    symbols: Callable[[], ElfFacts | None] | None = field(default=None, eq=False, repr=False)
 
 
 EMPTY_FILE = FileFacts(text="")

@@ -245,6 +245,13 @@ def _mapped(process: Process, node: Node) -> ElfFacts | None:
 
 def _is_a_libc(node: File, elf: ElfFacts) -> bool:
     """Whether the file is a C library, musl's or glibc's: it defines ``__libc_start_main`` and ``stdin``."""
+    if (
+        elf.defs is None
+        and elf.soname is not None
+        and elf.soname.startswith("libc.")
+        and node.facts.symbols is not None
+    ):
+        elf = node.facts.symbols() or elf
     if elf.defs is not None:
         return "__libc_start_main" in elf.defs and "stdin" in elf.defs
     loader = node.facts.loader

@@ -12,7 +12,7 @@ from nvsim.elf.facts import ElfFacts, LoaderFacts
 from nvsim.loader.execve import ExecImage
 from nvsim.loader.musl.search import load_library, resolved_file
 from nvsim.loader.musl.state import CrashError, Object, Process
-from nvsim.loader.musl.symbols import unresolved
+from nvsim.loader.musl.symbols import unknown_needs, unresolved
 from nvsim.loader.musl.tables import exports, musl_rules
 from nvsim.loader.outcome import DlopenCall, DlopenResult, Machine, Outcome, ProcessRequest
 from nvsim.rootfs.resolve import Resolver
@@ -47,6 +47,8 @@ class MuslSession:
                 process.objects = before
                 result = DlopenResult(call, False, got)
             else:
+                assumed = unknown_needs(process, process.objects[len(before) :])
+                self.outcome = evolve(self.outcome, assumptions=(*self.outcome.assumptions, *assumed))
                 new = tuple(o.describe() for o in process.objects[len(before) :])
                 result = DlopenResult(call, True, None, got.path, new)
         result = evolve(result, searches=tuple(process.searches[mark:]))
@@ -84,7 +86,7 @@ def new_process(tree: Tree, program: ExecImage, facts: LoaderFacts, request: Pro
         facts=facts,
         rules=musl_rules(facts.version),
         resolver=Resolver(tree, program.uid, program.gid),
-        exports=libc.elf.defs if libc.elf.defs else exports(facts.version)[0],
+        exports=libc.symbols().defs or exports(facts.version)[0],
         main=main,
         libc=libc,
         origin=program.path.rpartition("/")[0] if request.proc else None,
@@ -97,7 +99,7 @@ def new_process(tree: Tree, program: ExecImage, facts: LoaderFacts, request: Pro
 def run_startup(process: Process, outcome: Outcome) -> Outcome:
     """`outcome` with what start-up adds: it started, or the lines with which it ended."""
     assumed = process.facts.assumed
-    if not process.libc.elf.defs:
+    if not process.libc.symbols().defs:
         assumption = exports(process.facts.version)[1]
         assumed += (assumption,) if assumption else ()
     outcome = evolve(outcome, assumptions=(*outcome.assumptions, *assumed))
@@ -105,6 +107,7 @@ def run_startup(process: Process, outcome: Outcome) -> Outcome:
         lines = _startup(process)
     except CrashError as e:
         return evolve(outcome, outcome="signal", unknown=f"SIGBUS: {e}", searches=tuple(process.searches))
+    outcome = evolve(outcome, assumptions=(*outcome.assumptions, *unknown_needs(process, process.objects)))
     process.errno = None  # set to 0 before the program is entered
     return evolve(
         outcome,

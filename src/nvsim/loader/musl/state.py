@@ -43,6 +43,7 @@ class Object:
     `path` is its name: the string it was opened by, AT_EXECFN for the main program. `needed_by` is the object that brought it in (the
     main program for a dlopen, None for a preload). `short` is the name under which a search finds it again. `deps` are its direct
     dependencies, None until they are loaded. `kernel_mapped`: its file was opened by the kernel, so its inode is not known here.
+    `with_symbols` is what `symbols` found.
     """
 
     path: str
@@ -55,6 +56,15 @@ class Object:
     kernel_mapped: bool = False
     name: str | None = None
     stage: str | None = None
+    with_symbols: ElfFacts | None = None
+
+    def symbols(self) -> ElfFacts:
+        """`elf` with its symbols, read now where that was put off. Raises `InputError`."""
+        if self.with_symbols is None:
+            facts = self.node.facts if self.node is not None else None
+            read = facts.symbols if facts is not None and self.elf.undef is None and self.elf.defs is None else None
+            self.with_symbols = (read() if read is not None else None) or self.elf
+        return self.with_symbols
 
     def describe(self) -> LoadedObject:
         """The object as a value for results."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from nvsim.elf.facts import ElfFacts
 from nvsim.loader.musl.state import Object, Process
 from nvsim.loader.musl.tables import LFS64
 
@@ -17,14 +18,27 @@ def unresolved(process: Process, objects: Iterable[Object], scope: Iterable[Obje
     """
     defined: set[str] = set()
     for obj in scope:
-        defined |= process.exports if obj is process.libc else obj.elf.defs or frozenset()
+        defined |= process.exports if obj is process.libc else obj.symbols().defs or frozenset()
     for obj in objects:
         if obj is process.libc or (lazy and not obj.elf.flags_1 & _DF_1_NOW):
             continue
-        for wanted in (*(obj.elf.undef_lazy or ()), *(obj.elf.undef or ())):
+        elf = obj.symbols()
+        for wanted in (*(elf.undef_lazy or ()), *(elf.undef or ())):
             symbol = wanted.partition("@")[0]
             if symbol not in defined and not _without_64(process, symbol):
                 yield f"Error relocating {obj.path}: {symbol}: symbol not found"
+
+
+def unknown_needs(process: Process, objects: Iterable[Object]) -> Iterator[str]:
+    """What has to be assumed: glibc-built objects of `objects` whose symbols nobody tells."""
+    for obj in objects:
+        elf = obj.symbols()
+        if obj is not process.libc and elf.undef is None and elf.undef_lazy is None and _for_glibc(elf):
+            yield f"{obj.path} was built for glibc and its symbols are not known: musl is taken to have all of them"
+
+
+def _for_glibc(elf: ElfFacts) -> bool:
+    return any(v.startswith("GLIBC_") for need in elf.verneed for v in need.versions)
 
 
 def _without_64(process: Process, symbol: str) -> bool:
