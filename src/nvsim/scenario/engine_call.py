@@ -18,7 +18,7 @@ from nvsim.rootfs.resolve import Resolved, resolve
 from nvsim.scenario.engine_specs import PLUGIN_KIND, host_registry
 from nvsim.scenario.engines import CDI, HOOK, Engine, engine_of
 from nvsim.scenario.model import Scenario, Settings, Volume
-from nvsim.toolkit.cdi_name import is_qualified
+from nvsim.toolkit.cdi_name import NamePanic, is_qualified
 
 DEVICE_KIND = "nvidia.com/gpu"
 REQUEST_ROOT = "/var/run/nvidia-container-devices"
@@ -97,7 +97,7 @@ def gpus_request(text: str) -> GpusRequest:
 def who_is_called(scenario: Scenario) -> Call:
     """Which NVIDIA program the engine calls. Raises `InputError` for options that no engine accepts."""
     settings, engine = scenario.settings, engine_of(scenario)
-    named = tuple(d for d in settings.devices if is_qualified(d))
+    named = tuple(d for d in settings.devices if is_cdi_name(d))
     base = Call("none", "", engine)
     if named:
         base = _engine_cdi(scenario, base, named, f"--device {named[0]}")
@@ -279,11 +279,19 @@ def _bind_mounts(host: HostProfile, call: Call, gpus: tuple[Gpu, ...]) -> Call:
     return evolve(call, who="mounts", volumes=(*call.volumes, *volumes), nodes=(*call.nodes, *nodes))
 
 
+def is_cdi_name(device: str) -> bool:
+    """Whether ``--device`` names a CDI device. Raises `InputError` for a name on which the engine's CDI library crashes."""
+    try:
+        return is_qualified(device)
+    except NamePanic as e:
+        raise InputError(f"--device {device}: the CDI library of the engine crashes on it ({e})") from None
+
+
 def device_paths(settings: Settings) -> tuple[tuple[str, str], ...]:
     """``--device HOST[:CONTAINER[:PERMISSIONS]]`` as (host path, container path)."""
     out = []
     for text in settings.devices:
-        if is_qualified(text):
+        if is_cdi_name(text):
             continue
         parts = text.split(":")
         inside = parts[1] if len(parts) > 1 and parts[1].startswith("/") else parts[0]

@@ -77,10 +77,10 @@ def engine_named(text: str, version: str | None = None) -> Engine:
     name, dash, told = text, "", version or ""
     if text not in ENGINES:
         name, dash, told = text.rpartition("-")
-        name = name if dash else text
+        name = name if dash else told
     if name not in ENGINES:
         raise InputError(f"unknown engine {text!r}", hint=f"one of {', '.join(ENGINES)}, with or without -VERSION")
-    if told and not told.split(".")[0].isdigit():
+    if (dash or told) and not told.split(".")[0].isdigit():
         raise InputError(f"bad engine version {told!r}", hint=f"for example {name}-{'.'.join(map(str, _USUAL[name]))}")
     numbers = (
         tuple(int("".join(c for c in p if c.isdigit()) or 0) for p in told.split(".")[:3]) if told else _USUAL[name]

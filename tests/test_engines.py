@@ -1,0 +1,239 @@
+"""Who calls the toolkit: docker before and after CDI, Podman, Kubernetes device plugins, plain mounts, nobody."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import pytest
+
+from nvsim.errors import InputError
+from nvsim.host.datadir import data_dir
+from nvsim.host.profile import HostProfile
+from nvsim.host.read import load_host
+from nvsim.image.model import Image
+from nvsim.image.read import load_image
+from nvsim.programs import load_programs
+from nvsim.rootfs.node import Special
+from nvsim.scenario.engine_call import gpus_request
+from nvsim.scenario.engines import engine_named
+from nvsim.scenario.model import Scenario, Settings
+from nvsim.simulate import Result, simulate
+
+DATA = data_dir()
+PROGRAMS = load_programs(DATA / "programs")
+
+
+@cache
+def host(name: str) -> HostProfile:
+    return load_host(name, DATA)
+
+
+@cache
+def image(name: str) -> Image:
+    return load_image(f"example:{name}", DATA)
+
+
+def run(host_name: str, image_name: str = "ubuntu2204", **settings: Any) -> Result:
+    asked = Settings(**{"command": ("nvidia-smi",), **settings})
+    return simulate(Scenario(host(host_name), image(image_name), asked), PROGRAMS)
+
+
+def gpu_nodes(result: Result) -> list[str]:
+    assert result.injected is not None
+    names = result.injected.rootfs.names("/dev")
+    return [n for n in names if n.startswith("nvidia") and n[6:].isdigit()]
+
+
+# -- docker ------------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("engine", "who", "route"),
+    [("docker-27.5", "hook", "legacy"), ("docker-28.2", "hook", "legacy"), ("docker-29.2", "cdi", "cdi")],
+)
+def test_gpus_becomes_cdi_with_docker_29_2(engine: str, who: str, route: str) -> None:
+    result = run("ubuntu2404-550-cdi", gpus="all", engine=engine)
+    assert (result.call.who, result.request.route, result.verdict) == (who, route, "ok")
+    assert gpu_nodes(result) == ["nvidia0", "nvidia1"]
+    visible = {"hook": "all", "cdi": "void"}[who]
+    assert f"NVIDIA_VISIBLE_DEVICES={visible}" in result.process.env
+
+
+def test_docker_29_2_falls_back_to_the_hook_without_a_spec() -> None:
+    result = run("ubuntu2204-535", gpus="1", engine="docker-29.2", runtime="runc")
+    assert result.call.who == "hook" and "unresolvable CDI devices nvidia.com/gpu=0" in result.call.because
+    assert gpu_nodes(result) == ["nvidia0"]
+
+
+def test_gpus_without_the_toolkit_is_refused() -> None:
+    result = run("gke-cos-535", gpus="all", engine="docker-28.5")
+    assert result.main.message.endswith('could not select device driver "" with capabilities: [[gpu]]')
+    assert result.plan is None and result.verdict == "fails"
+
+
+@pytest.mark.parametrize(
+    ("engine", "message"),
+    [
+        ("docker-27.5", 'could not select device driver "cdi" with capabilities: []'),
+        ("docker-28.5", "CDI device injection failed: unresolvable CDI devices nvidia.com/gpu=0"),
+        ("podman-5.4", "setting up CDI devices: unresolvable CDI devices nvidia.com/gpu=0"),
+        ("podman-4.0", "stat nvidia.com/gpu=0: no such file or directory"),
+    ],
+)
+def test_a_cdi_device_without_a_spec_is_refused_in_the_engines_words(engine: str, message: str) -> None:
+    result = run("ubuntu2204-535", devices=("nvidia.com/gpu=0",), engine=engine, runtime="runc")
+    assert result.call.who == "refused" and message in result.main.message
+
+
+def test_a_spec_of_the_user_stands_in_place_of_the_hosts() -> None:
+    spec = (
+        '{"cdiVersion": "0.5.0", "kind": "acme.com/xx", "devices": [{"name": "a", "containerEdits": {"env": ["A=1"]}}]}'
+    )
+    specs = (("acme.json", spec),)
+    result = run("ubuntu2404-550-cdi", devices=("acme.com/xx=a",), cdi_specs=specs, command=("true",))
+    assert "A=1" in result.process.env
+    refused = run("ubuntu2404-550-cdi", devices=("nvidia.com/gpu=0",), cdi_specs=specs)
+    assert "unresolvable CDI devices nvidia.com/gpu=0" in refused.main.message
+
+
+def test_a_spec_of_an_older_driver_names_files_that_are_gone() -> None:
+    result = run("ubuntu2204-550-stale-cdi", devices=("nvidia.com/gpu=all",))
+    assert result.verdict == "fails"
+    assert "libEGL_nvidia.so.535.309.01: no such file or directory" in result.main.message
+
+
+def test_nothing_asked_for_gives_nothing() -> None:
+    result = run("ubuntu2404-550-cdi")
+    assert (result.call.who, result.plan, gpu_nodes(result)) == ("none", None, [])
+    assert "executable file not found" in result.main.message
+
+
+def test_a_privileged_container_sees_every_node_of_the_host() -> None:
+    result = run("ubuntu2404-550-cdi", privileged=True, command=("true",))
+    assert result.plan is None and gpu_nodes(result) == ["nvidia0", "nvidia1"]
+
+
+def test_a_device_node_alone_brings_no_driver() -> None:
+    result = run("ubuntu2404-550-cdi", devices=("/dev/nvidia0:/dev/nvidia7", "/dev/nvidiactl"), command=("cuda-probe",))
+    assert gpu_nodes(result) == ["nvidia7"]
+    assert result.verdict == "fails" and "libcuda.so.1: cannot open shared object file" in result.main.reason
+    with pytest.raises(InputError, match='custom device "/dev/none": no such file or directory'):
+        run("ubuntu2404-550-cdi", devices=("/dev/none",))
+
+
+def test_an_unknown_runtime_is_refused() -> None:
+    assert (
+        "unknown or invalid runtime name: nvidia" in run("gke-cos-535", runtime="nvidia", engine="docker").main.message
+    )
+
+
+# -- podman, rootless --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("engine", "who"), [("podman-5.4", "none"), ("podman-6.0", "cdi")])
+def test_podman_knows_gpus_from_6_0_on(engine: str, who: str) -> None:
+    assert run("rhel9-550-podman", gpus="all", engine=engine).call.who == who
+
+
+def test_a_rootless_engine_binds_the_hosts_nodes() -> None:
+    result = run("rhel9-550-podman", devices=("nvidia.com/gpu=all",), rootless=True)
+    assert result.injected is not None and result.verdict == "ok"
+    assert "/dev/nvidia0" in {m.dst for m in result.injected.rootfs.mounts}
+    assert isinstance(result.injected.rootfs.node("/dev/nvidia0"), Special)
+
+
+def test_the_legacy_engine_needs_no_cgroups_without_privileges() -> None:
+    asked: dict[str, Any] = {
+        "env": ("NVIDIA_VISIBLE_DEVICES=all",),
+        "runtime": "nvidia",
+        "mode": "legacy",
+        "rootless": True,
+    }
+    assert "failed to add device rules" in run("ubuntu2204-535", **asked).main.message
+    allowed = "[nvidia-container-cli]\nno-cgroups = true\n"
+    assert run("ubuntu2204-535", **asked, config=allowed).verdict == "ok"
+
+
+def test_a_read_only_root_is_still_prepared() -> None:
+    result = run("ubuntu2404-550-cdi", gpus="all", read_only=True)
+    assert result.verdict == "ok" and result.injected is not None
+    assert any(e.kind == "ldcache" for e in result.injected.effects)
+
+
+# -- Kubernetes --------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("strategy", ["envvar", "volume-mounts", "cdi-annotations", "cdi-cri"])
+def test_every_strategy_of_the_device_plugin_hands_one_gpu_over(strategy: str) -> None:
+    config = "accept-nvidia-visible-devices-as-volume-mounts = true\n"
+    settings = {"gpu_limit": 1, "device_plugin": strategy, "config": config, "engine": "containerd-2.1"}
+    result = run("ubuntu2204-535", **settings)
+    assert result.verdict == "ok", result.main.message
+    assert gpu_nodes(result) == ["nvidia0"]
+    assert strategy in result.call.because
+
+
+def test_annotations_reach_the_runtime_where_the_engine_knows_no_cdi() -> None:
+    asked: dict[str, Any] = {"gpu_limit": 1, "device_plugin": "cdi-annotations", "engine": "containerd-1.7"}
+    result = run("aks-ubuntu2204-550", **asked)
+    assert (result.call.who, result.request.mode, result.request.route) == ("runtime", "cdi", "cdi")
+    assert gpu_nodes(result) == ["nvidia0"]
+
+
+def test_volume_mounts_count_where_the_host_accepts_them() -> None:
+    assert gpu_nodes(run("bottlerocket-535", gpu_limit=1)) == ["nvidia0"]
+    assert gpu_nodes(run("bottlerocket-535", env=("NVIDIA_VISIBLE_DEVICES=all",), command=("true",))) == []
+
+
+def test_gke_mounts_a_directory_and_nothing_else() -> None:
+    result = run("gke-cos-535", "cuda-12.2-base-ubuntu2204", gpu_limit=1)
+    assert (result.call.who, result.plan, result.verdict) == ("mounts", None, "ok")
+    assert result.cuda is not None and result.cuda.libcuda == "/usr/local/nvidia/lib64/libcuda.so.1"
+    without = run("gke-cos-535", "ubuntu2204", gpu_limit=1, command=("cuda-probe",))
+    assert without.verdict == "fails" and gpu_nodes(without) == ["nvidia0"]
+
+
+def test_more_gpus_than_the_node_has_cannot_be_scheduled() -> None:
+    assert "Insufficient nvidia.com/gpu" in run("aks-ubuntu2204-550", gpu_limit=2).main.message
+
+
+def test_nixos_mounts_its_own_c_library_and_programs() -> None:
+    result = run("nixos-550", devices=("nvidia.com/gpu=all",))
+    assert result.verdict == "ok" and result.plan is not None
+    mounted = {m.dst for m in result.plan.mounts}
+    assert {"/run/opengl-driver", "/usr/bin/nvidia-smi", "/usr/local/nvidia/lib64"} <= mounted
+    assert any(m.endswith("-glibc-2.38/lib") for m in mounted)
+
+
+# -- words -------------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "devices"),
+    [
+        ("all", ("all",)),
+        ("2", ("0", "1")),
+        ("0", ()),
+        ("device=1", ("1",)),
+        ('"device=0,2"', ("0", "2")),
+        ("count=1", ("0",)),
+    ],
+)
+def test_the_gpus_option(text: str, devices: tuple[str, ...]) -> None:
+    assert gpus_request(text).devices() == devices
+
+
+@pytest.mark.parametrize("text", ["", "x", "count=1,count=2", "colour=red"])
+def test_a_bad_gpus_option_is_refused(text: str) -> None:
+    with pytest.raises(InputError):
+        gpus_request(text)
+
+
+def test_engines_are_named_with_or_without_a_release() -> None:
+    assert engine_named("docker-29.2.1").rules.gpus == ("cdi", "hook")
+    assert engine_named("docker").assumed and not engine_named("docker-28").assumed
+    assert engine_named("cri-o-1.33").name == "cri-o" and engine_named("cri-o").name == "cri-o"
+    for bad in ("lxc", "docker-new", "docker-"):
+        with pytest.raises(InputError):
+            engine_named(bad)
