@@ -27,10 +27,10 @@ class ElfFacts:
     """Facts of one ELF file (glibc ``elf.h`` names; see the field list of ``nvsim-tree/1`` in ``docs/formats.md``).
 
     `defs`, `undef` and `undef_lazy` are None when unknown: then no symbol check is made. `undef` (bound when the file is loaded) and
-    `undef_lazy` (bound at the first call) are in relocation order, strong references only, written NAME or NAME@VERSION. `stack` is
-    "rw", "rwx" or None (no PT_GNU_STACK). `truncate` says that the file ends after that many bytes, which is too early.
-    `malformed` is what a loader objects to although the ELF magic is there, in the words of glibc where it has some (see
-    `nvsim.elf.header`).
+    `undef_lazy` (those of DT_JMPREL: bound at the first call, unless `flags_1` holds DF_1_NOW) are in relocation order, strong
+    references only, written NAME or NAME@VERSION. `stack` is "rw", "rwx" or None (no PT_GNU_STACK). `truncate` says that the file ends
+    after that many bytes, which is too early. `malformed` is what a loader objects to although the ELF magic is there, in the words of
+    glibc where it has some (see `nvsim.elf.header`).
     """
 
     elf_class: int = 64

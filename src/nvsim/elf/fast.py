@@ -188,7 +188,7 @@ def _dynamic(file: _File, is64: bool, address: int, length: int, symbols: bool) 
     if 0x6FFFFFFC in one:
         facts["verdef"] = _verdef(file.some(one[0x6FFFFFFC], _CHUNK), strings)
     if symbols:
-        bind_now = 24 in one or one.get(30, 0) & 8 or one.get(0x6FFFFFFB, 0) & 1
+        bind_now = (24 in one or one.get(30, 0) & 8) and not one.get(0x6FFFFFFB, 0) & 1  # DF_1_NOW is a fact of its own
         facts.update(_symbols(file, is64, one, strings, names, bool(bind_now)))
     return facts
 
@@ -278,12 +278,7 @@ def _symbols(
     if bind_now:
         eager.update(plt)
         plt = {}
-    undef = undefined(eager)
-    lazy = undefined(plt)
-    if lazy and undef:
-        known = set(undef)
-        lazy = tuple([n for n in lazy if n not in known])
-    return {"defs": defs, "undef": undef, "undef_lazy": lazy}
+    return {"defs": defs, "undef": undefined(eager), "undef_lazy": undefined(plt)}
 
 
 def _hashed(file: _File, is64: bool, one: dict[int, int]) -> tuple[int, int]:

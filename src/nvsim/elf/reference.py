@@ -305,12 +305,10 @@ def _symbols(
         if address is not None and jumps is not None and address <= jumps < address + length:
             length = jumps - address
         eager.update(_relocated(image, address, length, rela, most))
-    if "DT_BIND_NOW" in one or one.get("DT_FLAGS", 0) & 8 or one.get("DT_FLAGS_1", 0) & 1:
+    if ("DT_BIND_NOW" in one or one.get("DT_FLAGS", 0) & 8) and not one.get("DT_FLAGS_1", 0) & 1:
         eager.update(plt)
         plt = {}
-    undef = undefined(eager)
-    lazy = [n for n in undefined(plt) if n not in undef]
-    return {"defs": frozenset(defs), "undef": tuple(undef), "undef_lazy": tuple(lazy)}
+    return {"defs": frozenset(defs), "undef": tuple(undefined(eager)), "undef_lazy": tuple(undefined(plt))}
 
 
 def _symbol_name(image: _Image, strings: int, symbol: Any) -> str:
