@@ -85,6 +85,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument(
         "directories", nargs="*", default=DIRECTORIES, help=f"inside it (default {' '.join(DIRECTORIES)})"
     )
+    parser.add_argument("--loader", help="list every file with this loader of the root (default: the one that it names)")
     parser.add_argument("--show", type=int, default=10, help="show at most so many differences")
     options = parser.parse_args(argv)
     root = str(Path(options.root).resolve())
@@ -95,7 +96,7 @@ def main(argv: Sequence[str]) -> int:
     default = next((p for p in LOADERS if isinstance(Resolver(tree).resolve(p), Resolved)), None)
     for path, node in elf_files(tree, options.directories):
         elf = node.facts.elf
-        loader = (elf.interp if elf is not None else None) or default
+        loader = options.loader or (elf.interp if elf is not None else None) or default
         if loader is None or not isinstance(Resolver(tree).resolve(loader), Resolved):
             counts["no such loader"] += 1
             continue
