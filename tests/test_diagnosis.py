@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from functools import cache
 from typing import Any
@@ -15,7 +16,9 @@ from nvsim.diagnosis.explain import with_changes, works
 from nvsim.diagnosis.topics import TOPICS, look_up
 from nvsim.errors import InputError
 from nvsim.host.datadir import data_dir
+from nvsim.host.read import host_to_json
 from nvsim.image.example import read_example
+from nvsim.scenario.changes import SetEnv
 
 HOST = "debian12-535"
 ALL = ["NVIDIA_VISIBLE_DEVICES=all"]
@@ -59,6 +62,32 @@ def program(*needed: str, **more: Any) -> dict[str, Any]:
     return {**entry, "behaviour": behaviour} if behaviour else entry
 
 
+def files_of(name: str, drop: tuple[str, ...] = ()) -> nvsim.HostProfile:
+    """A shipped host without some of its files; its ld.so.cache stays as it was."""
+    profile = host_to_json(nvsim.load_host(name))
+    return nvsim.load_host({**profile, "tree": {p: e for p, e in profile["tree"].items() if p not in drop}})
+
+
+def spec(host_path: str, hook: str) -> dict[str, str]:
+    """A CDI specification with one mount and one hook."""
+    edits = {
+        "mounts": [{"hostPath": host_path, "containerPath": "/usr/lib64/libcuda.so.1", "options": ["ro", "bind"]}],
+        "hooks": [
+            {
+                "hookName": "createContainer",
+                "path": hook,
+                "args": ["nvidia-cdi-hook", "update-ldcache", "--folder", "/usr/lib64"],
+            }
+        ],
+    }
+    devices = [{"name": "all", "containerEdits": {"deviceNodes": [{"path": "/dev/nvidia0"}]}}]
+    document = {"cdiVersion": "0.5.0", "kind": "nvidia.com/gpu", "devices": devices, "containerEdits": edits}
+    return {"name": "/etc/cdi/nvidia.json", "text": json.dumps(document)}
+
+
+CDI = {"device": ["nvidia.com/gpu=all"]}
+CUDA = f"{LIB}/nvidia/current/libcuda.so.535.309.01"
+HOOK = "/usr/bin/nvidia-cdi-hook"
 GPUS = {"gpus": "all"}
 RUNC = {"runtime": "runc"}
 CASES: dict[str, tuple[Any, ...]] = {
@@ -70,6 +99,15 @@ CASES: dict[str, tuple[Any, ...]] = {
     "NVS106": (host("bottlerocket-535"), image(), None, {"env": ALL}, "accept-nvidia-visible-devices-envvar-when-unprivileged=true"),
     "NVS107": (host(), image(), None, {"gpus": "device=GPU-none"}, "--gpus all"),
     "NVS108": (host("nixos-550"), image(), None, GPUS, None),
+    "NVS109": (host(), image(), None, {**RUNC, **GPUS, "config_set": ["nvidia-container-runtime.mode=cdi"]}, "--runtime=nvidia -e NVIDIA_VISIBLE_DEVICES=all"),
+    "NVS111": (host("rhel9-550"), image(base="cuda-12.2-base-ubuntu2204"), None, {"runtime": "nvidia"}, "NVIDIA_VISIBLE_DEVICES=0"),
+    "NVS202": (files_of(HOST, ("/etc/ld.so.cache",)), image(), None, GPUS, None),
+    "NVS208": (host(), image(), None, {**RUNC, "gpus": "all,capabilities=graphics"}, None),
+    "NVS210": (files_of(HOST, (f"{LIB}/libnvidia-tls.so.535.309.01",)), image(), None, GPUS, None),
+    "NVS212": (host(), image(), None, {**CDI, "cdi_spec": [spec("/usr/lib/libcuda.so.old", HOOK)]}, None),
+    "NVS213": (host(), image(), None, {**CDI, "cdi_spec": [spec(CUDA, "/nope/nvidia-cdi-hook")]}, None),
+    "NVS215": (files_of(HOST, ("/dev/nvidia-modeset",)), image(), None, {"gpus": "all,capabilities=display", "toolkit_version": "1.10.0"}, None),
+    "NVS405": (host(), image(base="distroless-base"), None, {**GPUS, "toolkit_version": "1.10.0", "config": '[nvidia-container-cli]\nldconfig = "/sbin/ldconfig"\n'}, "ln -s libcuda.so.535.309.01"),
     "NVS110": (host(), image(), None, {"runtime": "nvidia", "env": [*ALL, "NVIDIA_DRIVER_CAPABILITIES=computer"]}, "NVIDIA_DRIVER_CAPABILITIES=all"),
     "NVS113": (host(), image(), None, {"device": ["nvidia.com/gpu=all"]}, None),
     "NVS201": (host("gpu-operator-ubuntu2204-535"), image(), None, {**GPUS, "config": ""}, "nvidia-container-cli.root=/run/nvidia/driver"),
@@ -131,6 +169,30 @@ def test_a_failure_has_its_finding_and_verified_fix(code: str) -> None:
     if not found.after:
         again = nvsim.diagnose(with_changes(scenario, (found.fixes[0].change,)))
         assert (code, found.subject) not in [(f.code, f.subject) for f in again.findings if not f.after]
+
+
+def test_a_socket_in_the_image_stands_in_the_way() -> None:
+    other = image({"/run/nvidia-persistenced/socket": {"type": "socket"}})
+    found = nvsim.diagnose(nvsim.new_scenario(HOST, other, gpus="all")).findings[0]
+    assert (found.code, found.fixes[0].change.how()) == ("NVS204", "RUN rm /run/nvidia-persistenced/socket")
+    assert found.fixes[0].verified
+
+
+def test_the_capability_of_the_64_bit_library_is_named() -> None:
+    """The host has a 32-bit file of the same name, which belongs to another capability."""
+    diagnosis = nvsim.diagnose(
+        nvsim.new_scenario(HOST, "example:debian12", gpus="all,capabilities=graphics", runtime="runc")
+    )
+    found = diagnosis.findings[0]
+    assert found.code == "NVS101" and "capability compute" in found.message
+    assert found.fixes[0].change.how() == """docker run --gpus 'all,"capabilities=compute,graphics"' ..."""
+
+
+def test_a_driver_directory_without_a_cache_needs_both_variables() -> None:
+    fix = nvsim.find_fix(nvsim.new_scenario("gke-cos-535", "example:debian12", ["nvidia-smi"], gpus="all"))
+    assert fix is not None
+    names = sorted(c.name for c in fix.changes if isinstance(c, SetEnv))
+    assert names == ["LD_LIBRARY_PATH", "PATH"]
 
 
 def test_a_finding_that_shows_later_names_the_changes_that_reveal_it() -> None:

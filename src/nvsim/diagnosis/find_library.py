@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Iterator
 
@@ -23,7 +24,6 @@ from nvsim.diagnosis.where import (
 )
 from nvsim.inject.plan import Skipped
 from nvsim.loader.outcome import LoadedObject, Search
-from nvsim.rootfs.datafile import did_you_mean
 from nvsim.rootfs.node import File
 from nvsim.rootfs.resolve import Resolved, Resolver
 from nvsim.rootfs.tree import parent_of
@@ -75,8 +75,8 @@ def near_names(result: Result, name: str) -> str:
     """Names of libraries of the host or the container that are nearly `name`, as advice."""
     assert result.injected is not None
     known = {*host_names(result.scenario.host), *(base_name(p) for p in result.injected.rootfs.changed_paths())}
-    hint = did_you_mean(name, {n for n in known if ".so" in n})
-    return hint if hint.startswith("did you mean") else ""
+    near = difflib.get_close_matches(name, sorted(n for n in known if ".so" in n), n=2, cutoff=0.8)
+    return f"did you mean {' or '.join(near)}?" if near else ""
 
 
 def _broken(result: Result, name: str, path: str, why: str, search: Search) -> Finding:

@@ -154,6 +154,7 @@ _CAUSES = tuple(
         (r"load library failed: (\S+?):", "NVS201", "libnvidia-ml.so.1", _host_library),
         (r"driver not loaded|cuda error: unknown error", "NVS219", "kernel module", None, "load it (modprobe nvidia), or keep NVIDIA's runtime away from hosts without a GPU"),
         (r"unknown device", "NVS107", "NVIDIA_VISIBLE_DEVICES", _devices),
+        (r"open failed: \S*ld\.so\.cache: no such file", "NVS202", "ld.so.cache"),
         (r"detection error: open failed: (\S+): no such file", "NVS210", "ld.so.cache", None, "run ldconfig on the host, and remove what an old driver left behind"),
         (r"ldcache error: open failed: (\S*ldconfig\S*): no such file", "NVS205", "ldconfig", _ldconfig),
         (r"ldcache error: process|ldcache error: open failed: (?=\S*sbin)", "NVS205", "ldconfig", _ldconfig),

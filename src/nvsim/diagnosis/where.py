@@ -53,6 +53,10 @@ HOST_DIRS = (
 )
 
 
+# names of the subdirectories that loaders before 2.37 look into (platforms and hwcaps of x86 and others)
+_CPU_NAMES = frozenset(
+    ("tls", "x86_64", "haswell", "xeon_phi", "avx512_1", "i386", "i486", "i586", "i686", "sse2", "atomics", "aarch64", "v7l", "v8l", "neon", "vfp")
+)  # fmt: skip
 _ABSENT = "the directory does not exist"
 _NO_ENTRY = "no entry of that name"
 
@@ -68,10 +72,10 @@ class Place:
 
 @frozen(slots=True)
 class HostCopy:
-    """A library of the host: its cache entry's path, and the base name of the file that the path leads to."""
+    """A library of the host: its cache entry's path, and the file that the path leads to."""
 
     path: str
-    file: str
+    real: str
 
 
 def base_name(path: str) -> str:
@@ -125,7 +129,7 @@ def on_host(host: HostProfile, name: str) -> HostCopy | None:
     for path in paths:
         at = resolver.resolve(path)
         if isinstance(at, Resolved):
-            return HostCopy(path, base_name(at.path))
+            return HostCopy(path, at.path)
     return None
 
 
@@ -147,11 +151,10 @@ def host_names(host: HostProfile) -> frozenset[str]:
 
 
 def skipped_because(plan: InjectionPlan | None, copy: HostCopy) -> Skipped | None:
-    """The plan's word on why the host's file was left out."""
-    for item in plan.skipped if plan else ():
-        if base_name(item.what) == copy.file or item.what == copy.path:
-            return item
-    return None
+    """The plan's word on why the host's file was left out: on that very file, else on one of its name."""
+    skipped = plan.skipped if plan else ()
+    exact = next((item for item in skipped if item.what in (copy.real, copy.path)), None)
+    return exact or next((item for item in skipped if base_name(item.what) == base_name(copy.real)), None)
 
 
 def sentences(because: tuple[Because, ...]) -> tuple[str, ...]:
@@ -181,7 +184,9 @@ def places_of(search: Search) -> tuple[SearchPlace, ...]:
     every = {c.path.rpartition("/")[0] for c in search.candidates} | {d for p in search.paths for d in p.absent}
 
     def variant(directory: str) -> bool:
-        return any(directory.startswith(f"{other}/") for other in every)
+        """A subdirectory, for kinds of CPUs alone, of another directory of the search."""
+        below = (directory[len(other) + 1 :].split("/") for other in every if directory.startswith(f"{other}/"))
+        return any(parts[0] == "glibc-hwcaps" or _CPU_NAMES.issuperset(parts) for parts in below)
 
     asked_cache = any(c.stage == "cache" for c in search.candidates)
     rows: dict[tuple[str, str], list[str]] = {}

@@ -7,6 +7,9 @@ from typing import Any
 from nvsim.diagnosis.model import Diagnosis, Finding, Fix
 from nvsim.inject.plan import InjectionPlan
 from nvsim.loader.outcome import Search
+from nvsim.rootfs.node import File
+from nvsim.rootfs.resolve import Resolved, resolve
+from nvsim.rootfs.tree import Tree
 from nvsim.scenario.cuda import ERRORS, CudaAnswer
 from nvsim.simulate import ProcessResult, Result
 from nvsim.toolkit.request import Because, ContainerRequest
@@ -34,8 +37,28 @@ def result_json(diagnosis: Diagnosis) -> dict[str, Any]:
         out["effects"] = {
             "changes": [{"kind": e.kind, "path": e.path, "detail": e.detail, "by": e.by} for e in injected.effects],
             "failure": injected.failure,
+            "ld_so_cache": _cache_change(result),
         }
     return out
+
+
+def _cache_change(result: Result) -> dict[str, Any]:
+    """How /etc/ld.so.cache of the container differs from the image's: number of entries (null: no cache), what came and what went."""
+    trees = (result.scenario.image.tree, result.injected.rootfs if result.injected is not None else None)
+    before, after = (_cache_entries(tree) if tree is not None else None for tree in trees)
+    return {
+        "entries_before": len(before) if before is not None else None,
+        "entries_after": len(after) if after is not None else None,
+        "added": sorted(set(after or ()) - set(before or ())),
+        "removed": sorted(set(before or ()) - set(after or ())),
+    }
+
+
+def _cache_entries(tree: Tree) -> list[str] | None:
+    at = resolve(tree, "/etc/ld.so.cache")
+    if not isinstance(at, Resolved) or not isinstance(at.node, File) or at.node.facts.ldcache is None:
+        return None
+    return [f"{e.name} => {e.path}" for e in at.node.facts.ldcache.entries]
 
 
 def plan_json(result: Result) -> dict[str, Any]:

@@ -23,6 +23,7 @@ def run_text(diagnosis: Diagnosis, style: Style = PLAIN, *, trace: bool = False)
     lines = [_headline(result, style)]
     lines += columns(_process_row(result, p, style) for p in (result.main, *result.checks))
     lines += _cuda(result, style)
+    lines += _dlopens(result.main, style)
     lines += _shown(result.main, style)
     causes = [f for f in diagnosis.findings if f.severity == "error" or f.code.startswith("NVS9")]
     notes = [f for f in diagnosis.findings if f not in causes]
@@ -96,6 +97,17 @@ def _cuda(result: Result, style: Style) -> list[str]:
     return [
         f"  {style.mark('fails' if code else 'ok')} CUDA: {f'error {code}, {text}' if code else 'cuInit succeeds'} ({name})"
     ]
+
+
+def _dlopens(process: ProcessResult, style: Style) -> list[str]:
+    """The dlopens that the user asked for."""
+    rows = []
+    for call in process.dlopen:
+        verdict = "unknown" if call.ok is None else "ok" if call.ok else "fails"
+        origin = call.new_objects[0].origin if call.new_objects else None
+        where = f"{call.path}{f' ({origin})' if origin else ''}" if call.ok else call.error or "not made"
+        rows.append([f"    {style.mark(verdict)} dlopen {call.call.name}", short(where)])
+    return columns(rows)
 
 
 def _shown(process: ProcessResult, style: Style) -> list[str]:
