@@ -208,6 +208,7 @@ def _candidate(process: Process, hunt: Hunt, stage: str, path: str, set_by: str)
     program = process.image.elf
     verdict, text, errno_name = verify.verify(node, program, process.rules, process.kernel, open_exec=hunt.open_exec)
     if verdict == verify.FATAL:
+        process.errno = errno_name
         hunt.seen.append(Candidate(stage, path, set_by, f"fatal: {text}", errno_name))
         raise LoadError(path, text, errno_name)
     if verdict == verify.ACCEPT:
