@@ -16,7 +16,7 @@ def test_answers_are_those_of_the_function_and_their_number_is_bounded(keys: lis
     memo = Memo(limit)
     for key in keys:
         assert memo.get("square", key, lambda key=key: key * key) == key * key  # type: ignore[misc]
-        assert len(memo) <= limit
+        assert memo.kept("square") <= limit
     assert memo.hits.get("square", 0) + memo.misses.get("square", 0) == len(keys)
 
 
@@ -26,6 +26,14 @@ def test_what_was_used_last_stays() -> None:
         memo.get("s", key, lambda: key)  # noqa: B023
     memo.get("s", 1, lambda: pytest.fail("1 was used after 2"))
     assert memo.misses == {"s": 3}
+
+
+def test_a_stage_may_have_a_limit_of_its_own() -> None:
+    memo = Memo(100)
+    for key in range(9):
+        memo.get("large", key, lambda: None, most=3)
+        memo.get("small", key, lambda: None)
+    assert (memo.kept("large"), memo.kept("small")) == (3, 9)
 
 
 def test_stages_do_not_share_answers() -> None:
@@ -48,11 +56,11 @@ def test_what_fails_is_tried_again() -> None:
     for _ in range(2):
         with pytest.raises(ZeroDivisionError):
             memo.get("s", 0, lambda: 1 // 0)
-    assert len(memo) == 0
+    assert memo.kept("s") == 0
 
 
 def test_a_copy_starts_empty() -> None:
     memo = Memo(7)
     memo.get("s", 1, lambda: 1)
     again = pickle.loads(pickle.dumps(memo))
-    assert (len(again), again.limit) == (0, 7)
+    assert (again.kept("s"), again.limit) == (0, 7)

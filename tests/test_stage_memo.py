@@ -13,7 +13,7 @@ from nvsim.diagnosis.explain import diagnose
 from nvsim.errors import InputError
 from nvsim.report.json import result_json
 from nvsim.scenario.read import Sources, scenario_from_json
-from nvsim.simulate import simulate
+from nvsim.simulate import MOST_RESULTS, simulate
 
 HOSTS = ["eks-al2-2021", "eks-al2-535", "ubuntu2404-550", "nixos-550"]
 IMAGES = ["example:nix-torch", "example:cuda-12.2-base-ubuntu2204", "example:alpine"]
@@ -89,11 +89,11 @@ def test_a_changed_search_path_runs_the_search_and_not_the_injection() -> None:
 def test_the_memory_is_bounded() -> None:
     sources = Sources()
     memo = sources.image("example:nix-torch-fixed").memo
-    for number in range(memo.limit + 10):
+    for number in range(MOST_RESULTS + 10):
         simulate(rotating(sources, number), sources.programs)
-        assert len(memo) <= memo.limit
+        assert memo.kept("result") <= MOST_RESULTS
     simulate(rotating(sources, 0), sources.programs)
-    assert memo.misses["result"] == memo.limit + 11  # the oldest answer was dropped
+    assert memo.misses["result"] == MOST_RESULTS + 11  # the oldest answer was dropped
 
 
 def test_the_same_question_is_a_look_up() -> None:

@@ -30,37 +30,39 @@ class Same:
 
 
 class Memo:
-    """At most `limit` answers; the one that was not asked for the longest goes first. `hits` and `misses` count by stage.
+    """Of each stage at most `limit` answers, or as many as the stage says; the one that was not asked for the longest goes first.
 
-    A copy or a pickle of a memo is empty.
+    `hits` and `misses` count by stage. A copy or a pickle of a memo is empty.
     """
 
-    __slots__ = ("_answers", "hits", "limit", "misses")
+    __slots__ = ("_stages", "hits", "limit", "misses")
 
     def __init__(self, limit: int = LIMIT):
         self.limit = limit
         self.hits: dict[str, int] = {}
         self.misses: dict[str, int] = {}
-        self._answers: dict[tuple[str, Hashable], Any] = {}
+        self._stages: dict[str, dict[Hashable, Any]] = {}
 
-    def get(self, stage: str, key: Hashable, make: Callable[[], T]) -> T:
-        """The answer of `stage` for `key`, made now if it is not known. What `make` raises is not kept."""
-        answers = self._answers
-        whole = (stage, key)
+    def get(self, stage: str, key: Hashable, make: Callable[[], T], most: int | None = None) -> T:
+        """The answer of `stage` for `key`, made now if it is not known; `most` is the stage's own limit. What `make` raises is not kept."""
+        answers = self._stages.get(stage)
+        if answers is None:
+            answers = self._stages[stage] = {}
         known: T
-        if whole in answers:
-            known = answers.pop(whole)
+        if key in answers:
+            known = answers.pop(key)
             self.hits[stage] = self.hits.get(stage, 0) + 1
         else:
             known = make()
             self.misses[stage] = self.misses.get(stage, 0) + 1
-            while len(answers) >= self.limit:
+            while len(answers) >= (most or self.limit):
                 answers.pop(next(iter(answers)), None)
-        answers[whole] = known
+        answers[key] = known
         return known
 
-    def __len__(self) -> int:
-        return len(self._answers)
+    def kept(self, stage: str) -> int:
+        """How many answers of a stage there are now."""
+        return len(self._stages.get(stage, ()))
 
     def __reduce__(self) -> tuple[type[Memo], tuple[int]]:
         return Memo, (self.limit,)

@@ -27,6 +27,7 @@ from nvsim.scenario.messages import Lookup, create_failed, exec_failed, look_up
 from nvsim.scenario.model import Scenario, Settings
 from nvsim.toolkit.request import ContainerRequest
 
+MOST_RESULTS = 32  # whole answers that are kept with an image; they hold every search of a loader
 _FOR_LOADER = ("LD_", "GLIBC_TUNABLES")  # beginnings of the variables that only dynamic loaders read
 
 
@@ -82,7 +83,7 @@ def simulate(scenario: Scenario, programs: tuple[KnownProgram, ...] = ()) -> Res
     Answers are kept in the image's memo: whole ones, and by themselves the stages that do not depend on everything that was asked.
     """
     key = (Same(scenario.host), scenario.settings, Same(programs))
-    return scenario.image.memo.get("result", key, lambda: _simulate(scenario, programs))
+    return scenario.image.memo.get("result", key, lambda: _simulate(scenario, programs), MOST_RESULTS)
 
 
 @frozen(slots=True)

@@ -145,7 +145,10 @@ Change = SetEnv | UnsetEnv | UseGpus | AddLink | RemoveFile | UseRuntime | SetCo
 
 
 def apply_change(scenario: Scenario, change: Change) -> Scenario:
-    """The scenario after one change. Raises `InputError` when it cannot be made (a link where something is)."""
+    """The scenario after one change. Raises `InputError` when it cannot be made (a link where something is).
+
+    An image remembers its changed versions, so that what was derived of those is not derived again.
+    """
     settings, image = scenario.settings, scenario.image
     if isinstance(change, SetEnv):
         return scenario.with_settings(env=(*settings.env, f"{change.name}={change.value}"))
@@ -157,11 +160,14 @@ def apply_change(scenario: Scenario, change: Change) -> Scenario:
             return tuple(e for e in items if not e.startswith(f"{change.name}="))
 
         config = evolve(image.config, env=keep(image.config.env))
-        return evolve(scenario.with_settings(env=keep(settings.env)), image=evolve(image, config=config))
+        changed = image.memo.get("changed", change, lambda: evolve(image, config=config))
+        return evolve(scenario.with_settings(env=keep(settings.env)), image=changed)
     if isinstance(change, AddLink):
-        return evolve(scenario, image=evolve(image, tree=_with_link(image.tree, change)))
+        changed = image.memo.get("changed", change, lambda: evolve(image, tree=_with_link(image.tree, change)))
+        return evolve(scenario, image=changed)
     if isinstance(change, RemoveFile):
-        return evolve(scenario, image=evolve(image, tree=_without(image.tree, change.path)))
+        changed = image.memo.get("changed", change, lambda: evolve(image, tree=_without(image.tree, change.path)))
+        return evolve(scenario, image=changed)
     if isinstance(change, UseRuntime):
         env = (*settings.env, "NVIDIA_VISIBLE_DEVICES=all") if change.gpus else settings.env
         return scenario.with_settings(runtime=change.runtime, gpus=None if change.gpus else settings.gpus, env=env)
