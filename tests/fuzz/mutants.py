@@ -14,7 +14,7 @@ from unittest.mock import patch
 from attrs import evolve, frozen
 
 from nvsim.elf.facts import ElfFacts
-from nvsim.loader.glibc import checks, linkmap, lists, session, verify, walk
+from nvsim.loader.glibc import checks, linkmap, lists, setup, verify, walk
 from nvsim.loader.glibc.state import Object, Process
 from nvsim.loader.musl import search as musl_search
 from nvsim.loader.musl import session as musl_session
@@ -117,14 +117,8 @@ def _library_path_last() -> list[Change]:
 
 
 def _plain_before_hwcaps() -> list[Change]:
-    original = session._process
-
-    def made(*args: Any) -> Process:
-        process = original(*args)
-        process.caps = tuple(reversed(process.caps))
-        return process
-
-    return [(session, "_process", made)]
+    original = setup.subdirectories
+    return [(setup, "subdirectories", lambda *args: tuple(reversed(original(*args))))]
 
 
 def _verdict(text: str, wrong: str) -> Callable[[], list[Change]]:
