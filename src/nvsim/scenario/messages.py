@@ -1,16 +1,20 @@
 """What container engines show when a program cannot be started: the look-up in PATH before execve, and the texts around a failure.
 
-Texts as of runc 1.1 and later and Docker 23 and later (runc ``libcontainer/standard_init_linux.go``, Go ``os/exec``, moby, docker/cli).
+The look-up is that of runc (``libcontainer/standard_init_linux.go``, Go ``os/exec``). How engines and runtimes speak, by version, is
+`nvsim.scenario.messages_engines`; what a shell in between says is `nvsim.scenario.messages_callers`.
 """
 
 from __future__ import annotations
 
 from attrs import frozen
 
+from nvsim.loader.access import may_execute, mount_flags
 from nvsim.rootfs.node import Directory, File
 from nvsim.rootfs.resolve import PathError, Resolver
 from nvsim.scenario.engine import Process
+from nvsim.scenario.messages_engines import NEWEST, create_text, runtime_texts
 
+DOCKER = (27,)  # the release whose texts are shown where no engine is named
 _TEXT = {
     "ENOENT": "no such file or directory",
     "EACCES": "permission denied",
@@ -24,8 +28,6 @@ _TEXT = {
     "EINVAL": "invalid argument",
     "ENAMETOOLONG": "file name too long",
 }
-_DOCKER = "docker: Error response from daemon: failed to create task for container: failed to create shim task: "
-_RUNC = "OCI runtime create failed: runc create failed: unable to start container process: "
 
 
 @frozen(slots=True)
@@ -41,55 +43,72 @@ class Lookup:
     tried: tuple[tuple[str, str], ...] = ()
 
 
-def look_up(resolver: Resolver, process: Process) -> Lookup:
-    """Find ``argv[0]`` as runc does (Go ``exec.LookPath`` inside the container root, with the container's PATH)."""
+def look_up(resolver: Resolver, process: Process, low_level: str = "runc") -> Lookup:
+    """Find ``argv[0]`` as the `low_level` runtime does (Go ``exec.LookPath`` inside the container root, with the container's PATH)."""
     name = process.argv[0]
+    texts = runtime_texts(low_level)
+    words = _TEXT if texts.lower else {errno: text.capitalize() for errno, text in _TEXT.items()}
     if "/" in name:
-        wrong = _not_executable(resolver, name, process.cwd)
-        if wrong is None:
+        errno = _not_executable(resolver, name, process.cwd)
+        if errno is None:
             return Lookup(name)
-        if wrong in ("permission denied", "is a directory"):
-            return Lookup(None, f'exec: "{name}": {wrong}', 126, ((name, wrong),))
-        return Lookup(None, f'exec: "{name}": stat {name}: {wrong}', 127, ((name, wrong),))
+        wrong = words.get(errno, errno)
+        found = resolver.resolve(name, cwd=process.cwd)
+        template = texts.missing if isinstance(found, PathError) else texts.refused
+        error = template.format(name=name, error=wrong)
+        return Lookup(None, error, docker_status(error), ((name, _TEXT.get(errno, errno)),))
     path = next((e.partition("=")[2] for e in process.env if e.startswith("PATH=")), "")
     tried: list[tuple[str, str]] = []
     for directory in path.split(":"):
         candidate = f"{directory.rstrip('/') or directory or '.'}/{name}" if directory != "/" else f"/{name}"
-        wrong = _not_executable(resolver, candidate, process.cwd)
-        if wrong is None:
+        errno = _not_executable(resolver, candidate, process.cwd)
+        if errno is None:
             return Lookup(candidate, tried=tuple(tried))
-        tried.append((candidate, wrong))
-    return Lookup(None, f'exec: "{name}": executable file not found in $PATH', 127, tuple(tried))
+        tried.append((candidate, _TEXT.get(errno, errno)))
+    return Lookup(None, texts.not_in_path.format(name=name), 127, tuple(tried))
 
 
 def _not_executable(resolver: Resolver, path: str, cwd: str) -> str | None:
+    """The errno of stat, of a directory, or of an access check for this user; None for a file that may be executed."""
     found = resolver.resolve(path, cwd=cwd)
     if isinstance(found, PathError):
-        return _TEXT.get(found.errno, found.errno.lower())
+        return found.errno
     if isinstance(found.node, Directory):
-        return "is a directory"
-    if isinstance(found.node, File) and not found.node.mode & 0o111:
-        return "permission denied"
-    return None
+        return "EISDIR"
+    node = found.node
+    allowed = may_execute(node, resolver.uid, resolver.gid) if isinstance(node, File) else bool(node.mode & 0o111)
+    return None if allowed and "noexec" not in mount_flags(resolver.tree, found.path) else "EACCES"
 
 
-def create_failed(reason: str) -> str:
-    """What ``docker run`` prints when runc cannot create the container."""
-    return f"{_DOCKER}{_RUNC}{reason}: unknown"
+def docker_status(error: str) -> int:
+    """The exit status of ``docker run`` for an error that says so in its words (docker/cli ``cli/command/container/run.go``)."""
+    text = error.lower()
+    if "executable file not found" in text or "executable file `" in text or "no such file or directory" in text:
+        return 127
+    return 126 if "permission denied" in text or "is a directory" in text else 125
 
 
-def hook_failed(status: int, stderr: str) -> str:
-    """What ``docker run`` prints when the NVIDIA prestart hook fails; `stderr` is the hook's."""
-    return create_failed(
-        f"error during container init: error running prestart hook #0: exit status {status}, stdout: , stderr: {stderr.rstrip()}"
-    )
+def create_failed(
+    reason: str, engine: str = "docker", version: tuple[int, ...] = DOCKER, low_level: str = "runc"
+) -> str:
+    """What `engine` prints when the low-level runtime cannot create the container for `reason`."""
+    return create_text(engine, version, reason, low_level, docker_status(reason))
+
+
+def hook_failed(status: int, stderr: str, engine: str = "docker", version: tuple[int, ...] = DOCKER) -> str:
+    """What `engine` prints when the NVIDIA prestart hook fails; `stderr` is the hook's."""
+    hook = f"error running prestart hook #0: exit status {status}, stdout: , stderr: {stderr.rstrip()}"
+    return create_failed(f"error during container init: {hook}", engine, version)
 
 
 def runtime_failed(stderr: str) -> str:
     """What ``docker run`` prints when nvidia-container-runtime itself fails."""
-    return f"{_DOCKER}OCI runtime create failed: {stderr.rstrip()}: unknown"
+    unable = "runc create failed: unable to start container process: "
+    return create_failed(stderr.rstrip()).replace(unable, "")
 
 
-def exec_failed(path: str, errno: str) -> tuple[str, int]:
-    """What the container's init prints when execve fails after the look-up, and the exit status of ``docker run``."""
-    return f"exec {path}: {_TEXT.get(errno, errno.lower())}", 255
+def exec_failed(path: str, errno: str, low_level: str = "runc", version: tuple[int, ...] = NEWEST) -> tuple[str, int]:
+    """What the container's init prints when execve fails after the look-up, and the exit status of the container."""
+    texts = runtime_texts(low_level, version)
+    error = _TEXT.get(errno, errno.lower())
+    return texts.exec_failed.format(path=path, error=error if texts.lower else error.capitalize()), texts.exec_status
