@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ from nvsim.image.read import load_image
 from nvsim.programs import load_programs
 from nvsim.rootfs.node import Special
 from nvsim.scenario.engine_call import gpus_request
-from nvsim.scenario.engines import engine_named
+from nvsim.scenario.engines import ENGINES, engine_named, table_page
 from nvsim.scenario.model import Scenario, Settings
 from nvsim.simulate import Result, simulate
 
@@ -228,6 +229,12 @@ def test_the_gpus_option(text: str, devices: tuple[str, ...]) -> None:
 def test_a_bad_gpus_option_is_refused(text: str) -> None:
     with pytest.raises(InputError):
         gpus_request(text)
+
+
+def test_the_page_shows_the_table() -> None:
+    page = (Path(__file__).parent.parent / "docs/engines.md").read_text()
+    assert table_page() in page, "write nvsim.scenario.engines.table_page() into docs/engines.md"
+    assert all(name in page for name in ENGINES)
 
 
 def test_engines_are_named_with_or_without_a_release() -> None:

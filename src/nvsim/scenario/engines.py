@@ -99,3 +99,21 @@ def engine_of(scenario: Scenario) -> Engine:
     if toolkit.engine_cdi is not None:
         return evolve(engine, rules=evolve(engine.rules, cdi=toolkit.engine_cdi))
     return engine
+
+
+def table_page() -> str:
+    """The table as Markdown, as ``docs/engines.md`` shows it."""
+    words = {
+        (): "ignored or unknown",
+        (HOOK,): "the prestart hook",
+        (CDI,): "CDI",
+        (CDI, HOOK): "CDI, else the prestart hook",
+    }
+    rows = ["| engine | from | `--gpus` becomes | CDI devices | annotations `cdi.k8s.io/` | low-level runtime |"]
+    rows.append("| --- | --- | --- | --- | --- | --- |")
+    for rules in _TABLE:
+        since = ".".join(map(str, rules.since))
+        cdi = "injected" if rules.cdi else "refused, unless switched on"
+        asked = "ask for CDI devices" if rules.cdi_annotations else "passed on"
+        rows.append(f"| {rules.engine} | {since} | {words[rules.gpus]} | {cdi} | {asked} | {rules.low_level} |")
+    return "\n".join(rows) + "\n"
