@@ -85,11 +85,6 @@ def without_nvidia_hooks(oci: Mapping[str, Any]) -> dict[str, Any]:
     return out
 
 
-def modify_config(oci: Mapping[str, Any], host: CdiHost, settings: CdiSettings, log: ToolLog) -> dict[str, Any]:
-    """The config after the runtime's edits. Raises `ToolFailure` with the runtime's text (nothing is written then)."""
-    return inject(without_nvidia_hooks(oci), host, planned_injection(host, settings, log), log)
-
-
 def planned_injection(host: CdiHost, settings: CdiSettings, log: ToolLog) -> Injection:
     """The specs and devices that the request means; nothing without a device request. Raises `ToolFailure`."""
     if settings.route == "csv":
