@@ -100,6 +100,8 @@ CASES: dict[str, tuple[Any, ...]] = {
     "NVS107": (host(), image(), None, {"gpus": "device=GPU-none"}, "--gpus all"),
     "NVS108": (host("nixos-550"), image(), None, GPUS, None),
     "NVS109": (host(), image(), None, {**RUNC, **GPUS, "config_set": ["nvidia-container-runtime.mode=cdi"]}, "--runtime=nvidia -e NVIDIA_VISIBLE_DEVICES=all"),
+    "NVS114": (host("gke-cos-535"), image(), None, {"runtime": "nvidia"}, None),
+    "NVS115": (host("aks-ubuntu2204-550"), image(), None, CDI, None),
     "NVS111": (host("rhel9-550"), image(base="cuda-12.2-base-ubuntu2204"), None, {"runtime": "nvidia"}, "NVIDIA_VISIBLE_DEVICES=0"),
     "NVS202": (files_of(HOST, ("/etc/ld.so.cache",)), image(), None, GPUS, None),
     "NVS208": (host(), image(), None, {**RUNC, "gpus": "all,capabilities=graphics"}, None),

@@ -166,6 +166,9 @@ def _not_injected(result: Result, name: str, path: str, skipped: Skipped | None)
     if driver.kernel_module is not None and driver.kernel_module != driver.version:
         text = f"{name} is on the host in version {driver.version}, and the kernel module is of {driver.kernel_module}: only files of that version are injected"
         return finding("NVS203", "driver", text, evidence, (), "reboot the host, or reload the kernel modules")
+    if request.route == "legacy" and base_name(name) not in host_names(result.scenario.host):
+        text = f"{name} is on the host ({path}), but not in its ld.so.cache, and the toolkit looks nowhere else"
+        return finding("NVS210", "ld.so.cache", text, evidence, (), "run ldconfig on the host")
     return finding("NVS402", name, f"{name} is on the host ({path}) and was not injected", evidence)
 
 
@@ -209,7 +212,8 @@ def _refused(result: Result, process: ProcessResult, text: str) -> Finding:
     if "GLIBC_PRIVATE" in text or libcs:
         return _two_glibcs(result, subject, message, (*lines[1:], *libcs))
     code = next((code for part, code in _STARTUP if part in text), "NVS504")
-    shadow = _shadowing(result, process, text) if code in ("NVS501", "NVS502") else None
+    musl = text.startswith("Error relocating")
+    shadow = _shadowing(result, process, text) if code in ("NVS501", "NVS502") and not musl else None
     if shadow is not None:
         return shadow
     return finding(code, subject, message, lines[1:])
@@ -274,6 +278,8 @@ def _shadowing(result: Result, process: ProcessResult, text: str) -> Finding | N
         others = [
             p.path for p in in_container(result.injected.rootfs, base_name(path), mapped_by(process)) if p.path != path
         ]
+        if not others:
+            continue
         directory = parent_of(path)
         rest = [d for d in env_of(result, "LD_LIBRARY_PATH").split(":") if d.rstrip("/") != directory]
         change: Change = SetEnv("LD_LIBRARY_PATH", ":".join(rest)) if rest else UnsetEnv("LD_LIBRARY_PATH")

@@ -23,6 +23,8 @@ _DECISIONS = {
     "NVS105": ("requirements",),
     "NVS107": ("devices",),
     "NVS108": ("route",),
+    "NVS114": ("route",),
+    "NVS115": ("route",),
     "NVS109": ("mode",),
     "NVS110": ("capabilities",),
     "NVS113": ("devices", "mode"),
@@ -144,12 +146,14 @@ def _missing_on_host(result: Result, match: re.Match[str]) -> Facts:
 _CAUSES = tuple(
     _Cause(re.compile(pattern), *rest)
     for pattern, *rest in (
+        (r'could not select device driver "cdi"', "NVS115", "engine", None, "set features.cdi = true in /etc/docker/daemon.json (Docker 25 to 28), or use a newer Docker; or use --gpus"),
+        (r'no runtime for "?\S+"? is configured|unknown or invalid runtime name', "NVS114", "engine", None, "nvidia-ctk runtime configure, then restart the engine"),
         (r"could not select device driver", "NVS108", "engine", None, "install nvidia-container-toolkit on the host and restart the engine, or use --runtime=nvidia"),
         (r"invoking the NVIDIA Container Runtime Hook directly", "NVS109", "hook", _with_runtime),
         (r"unsupported capabilities found", "NVS110", "NVIDIA_DRIVER_CAPABILITIES", _capability),
         (r"insufficient privileges to read device list", "NVS106", "NVIDIA_VISIBLE_DEVICES"),
         (r"unresolvable CDI devices ?(.*)", "NVS113", "CDI device", None, "generate the specification on the host: nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml"),
-        (r"requirement error: unsatisfied condition", "NVS105", "driver", _requirement, "a newer driver or an older image is the clean way; NVIDIA_DISABLE_REQUIRE only silences the check"),
+        (r"requirement error: unsatisfied condition|requirements not met", "NVS105", "driver", _requirement, "a newer driver or an older image is the clean way; NVIDIA_DISABLE_REQUIRE only silences the check"),
         (r"driver/library version mismatch|[Dd]river/library version mismatch", "NVS203", "driver", None, "reboot the host, or reload the kernel modules"),
         (r"load library failed: (\S+?):", "NVS201", "libnvidia-ml.so.1", _host_library),
         (r"driver not loaded|cuda error: unknown error", "NVS219", "kernel module", None, "load it (modprobe nvidia), or keep NVIDIA's runtime away from hosts without a GPU"),

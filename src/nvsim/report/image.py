@@ -51,10 +51,15 @@ def image_facts(image: Image) -> dict[str, Any]:
             isinstance(resolver.resolve(p), Resolved) for p in ("/sbin/ldconfig", "/sbin/ldconfig.real")
         ),
         "has_cache": isinstance(resolver.resolve("/etc/ld.so.cache"), Resolved),
-        "cuda": sorted({p for pattern in _CUDA for p in glob(resolver, pattern)}),
+        "cuda": sorted({_real(resolver, p) for pattern in _CUDA for p in glob(resolver, pattern)}),
         "driver_files": _driver_files(image.tree, resolver),
         "assumptions": list(image.assumptions),
     }
+
+
+def _real(resolver: Resolver, path: str) -> str:
+    at = resolver.resolve(path)
+    return at.path if isinstance(at, Resolved) else path
 
 
 def _loader(resolver: Resolver, path: str) -> dict[str, Any] | None:
