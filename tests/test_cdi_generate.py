@@ -255,3 +255,10 @@ def test_a_device_of_another_kind_is_no_gpu_node() -> None:
         "error",
         "failed to generate CDI spec: failed to create device CDI specs: no NVIDIA device nodes found",
     )
+
+
+@pytest.mark.parametrize("flag", ["--vendor=a", "--class=g"])
+def test_a_one_letter_vendor_or_class_crashes_the_generator(flag: str) -> None:
+    result = run_generate(_host(), ("--format=json", flag))
+    assert (result.rc, result.specs) == (2, ())
+    assert "slice bounds out of range" in result.log[-1][1]

@@ -19,7 +19,7 @@ from nvsim.inject.generate.host import CdiHost
 from nvsim.inject.generate.lookup import executables
 from nvsim.inject.generate.nvml import COHERENT
 from nvsim.inject.log import ToolFailure, ToolLog
-from nvsim.toolkit.cdi_name import class_error, vendor_error
+from nvsim.toolkit.cdi_name import NamePanic, class_error, vendor_error
 
 DEFAULT_CTK = "/usr/bin/nvidia-ctk"
 DEFAULT_CDI_HOOK = "/usr/bin/nvidia-cdi-hook"
@@ -107,6 +107,8 @@ def run_generate(host: CdiHost, args: Sequence[str], config_root: str = "") -> C
     except ToolFailure as e:
         log.error(e.text)
         return CommandResult(1, tuple(log.lines), tuple(specs), tuple(texts), tuple(files), usage)
+    except NamePanic as e:
+        return _crashed(log, e)
     return CommandResult(0, tuple(log.lines), tuple(specs), tuple(texts), tuple(files))
 
 
@@ -225,6 +227,12 @@ def _with_infix(path: str, infix: str) -> str:
     return f"{stem}{infix}{ext}"
 
 
+def _crashed(log: ToolLog, panic: NamePanic) -> CommandResult:
+    """The Go runtime ends a program that panics with status 2, and nothing that it had ready is written."""
+    log.error(f"panic: {panic}")
+    return CommandResult(2, tuple(log.lines))
+
+
 def run_transform(args: Sequence[str], text: str, env: Mapping[str, str] | None = None) -> CommandResult:
     """``nvidia-ctk cdi transform root ARGS``; `text` is the content of its input, whatever its name."""
     log = ToolLog()
@@ -249,5 +257,7 @@ def run_transform(args: Sequence[str], text: str, env: Mapping[str, str] | None 
     except ToolFailure as e:
         log.error(e.text)
         return CommandResult(1, tuple(log.lines))
+    except NamePanic as e:
+        return _crashed(log, e)
     dump = dump_json if output.endswith(".json") else dump_yaml
     return CommandResult(0, tuple(log.lines), (moved,), (dump(moved),), (output,))
