@@ -17,7 +17,7 @@ from nvsim.rootfs.overlay import RootFS
 from nvsim.rootfs.resolve import Resolved, Resolver
 from nvsim.rootfs.tree import Tree
 from nvsim.scenario.configuration import config_text
-from nvsim.scenario.engine_specs import host_specs
+from nvsim.scenario.engine_specs import host_specs, kept_specs
 from nvsim.scenario.model import Scenario
 from nvsim.toolkit import mode as toolkit_mode
 from nvsim.toolkit.config import config_path
@@ -35,7 +35,8 @@ def run_on(
     scenario: Scenario, oci: dict[str, Any], host: CdiHost, platform: Platform, release: Release, route: str
 ) -> tuple[InjectionPlan, dict[str, Any]]:
     """What the runtime adds to the OCI config, and the config that it leaves. A refusal is the plan's `failure`."""
-    tree = with_specs(scenario, host.tree)
+    key = (scenario.settings.cdi_specs, kept_specs(scenario))
+    tree = scenario.host.memo.get("with-specs", key, lambda: with_specs(scenario, host.tree))
     seen = evolve(host, resolver=Resolver(tree))
     settings = scenario.settings
     asked = settings.mode or scenario.host.mode

@@ -38,7 +38,7 @@ def host_specs(scenario: Scenario) -> dict[str, str]:
     host = scenario.host
     files = spec_files(host.tree, CDI_DIRS)
     for kept in kept_specs(scenario):
-        text = _kept_text(host, kept)
+        text = host.memo.get("kept-spec", kept, lambda kept=kept: _kept_text(host, kept))  # type: ignore[misc]
         if text is not None:
             files.setdefault(kept.path, text)
     return files
@@ -54,7 +54,8 @@ def kept_specs(scenario: Scenario) -> tuple[KeptSpec, ...]:
 
 def host_registry(scenario: Scenario) -> Registry:
     """The CDI registry of the host's engine."""
-    return load_registry(host_specs(scenario), CDI_DIRS)
+    key = (scenario.settings.cdi_specs, kept_specs(scenario))
+    return scenario.host.memo.get("registry", key, lambda: load_registry(host_specs(scenario), CDI_DIRS))
 
 
 def _place(path: str) -> str:

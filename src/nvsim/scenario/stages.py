@@ -11,7 +11,7 @@ from nvsim.inject.cdi.apply import prepare, run_hooks
 from nvsim.inject.cdi.inject import inject_devices
 from nvsim.inject.cdi.plan import merged, plan_of_config
 from nvsim.inject.generate.host import CdiHost, host_of_profile
-from nvsim.inject.generate.platform import platform_of
+from nvsim.inject.generate.platform import Platform, platform_of
 from nvsim.inject.legacy.apply import apply
 from nvsim.inject.legacy.run import plan_legacy
 from nvsim.inject.log import ToolFailure
@@ -68,7 +68,7 @@ def decide(scenario: Scenario, process: Process, call: Call) -> ContainerRequest
         return ContainerRequest("none", "none", because=(("route", Because("engine", call.because)),))
     settings, host = scenario.settings, scenario.host
     config = config_text(scenario)
-    platform = platform_of(host_of_profile(host), _driver_root(config))
+    platform = _platform(host, _driver_root(config))
     env = process.env
     if call.cdi_devices and call.registry is not None:  # what the engine injected before is what the runtime sees
         env = merged_environment(env, call.registry.edits_for(call.cdi_devices)[0].env)
@@ -91,6 +91,16 @@ def decide(scenario: Scenario, process: Process, call: Call) -> ContainerRequest
         mode=settings.mode or host.mode,
         properties=_properties(host),
     )
+
+
+def _cdi_host(host: HostProfile) -> CdiHost:
+    """The host as the CDI code sees it; made once."""
+    return host.memo.get("cdi-host", None, lambda: host_of_profile(host))
+
+
+def _platform(host: HostProfile, root: str) -> Platform:
+    """What the toolkit finds out of the host whose driver lies below `root`; asked once."""
+    return host.memo.get("platform", root, lambda: platform_of(_cdi_host(host), root))
 
 
 def file_text(found: Resolved | PathError) -> str | None:
@@ -116,7 +126,7 @@ def _driver_root(config: str | None) -> str:
 def inject(scenario: Scenario, request: ContainerRequest, call: Call, process: Process, root: RootFS) -> Prepared:
     """Plan and do everything that puts the driver into the container, in the order in which it happens: the engine's own CDI devices and
     the runtime's edits, mounts and device nodes, the prestart hook with the legacy engine, the other hooks."""
-    host = host_of_profile(scenario.host)
+    host = _cdi_host(scenario.host)
     oci = oci_config(scenario, process, call)
     plans: list[InjectionPlan] = []
     if call.cdi_devices and call.registry is not None:
@@ -129,7 +139,7 @@ def inject(scenario: Scenario, request: ContainerRequest, call: Call, process: P
         oci = after
     release = release_of(toolkit_version(scenario))
     if call.who == "runtime":
-        platform = platform_of(host, _driver_root(config_text(scenario)))
+        platform = _platform(scenario.host, _driver_root(config_text(scenario)))
         added, oci = run_on(scenario, oci, host, platform, release, request.route)
         plans.append(added)
         if added.failure is not None:
@@ -226,7 +236,7 @@ def driver_facts(scenario: Scenario, rootfs: RootFS) -> dict[str, str | None]:
         there = isinstance(found, Resolved) and isinstance(found.node, Special)
         return None if there else f"{path} is not in the container"
 
-    if scenario.host.driver.version is not None and _is_wsl(host_of_profile(scenario.host)):
+    if scenario.host.driver.version is not None and _is_wsl(_cdi_host(scenario.host)):
         dxg = device("/dev/dxg")
         return {"kernel-driver": dxg, "gpu": dxg, "uvm": dxg}
     module = None if scenario.host.driver.kernel_module is not None else "the NVIDIA kernel module is not loaded"

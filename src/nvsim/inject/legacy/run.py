@@ -24,6 +24,7 @@ from nvsim.inject.legacy.plan import Setting, ldconfig_plan, plan_steps
 from nvsim.inject.legacy.report import info_lines, list_lines
 from nvsim.inject.legacy.requirements import Facts, check_requirement
 from nvsim.inject.plan import InjectionPlan, PlannedLink, PlannedMount, Skipped
+from nvsim.memo import Same
 from nvsim.rootfs.node import File
 from nvsim.rootfs.resolve import Resolved, resolve
 from nvsim.rootfs.tree import Tree
@@ -121,7 +122,9 @@ def _start(
     imex = _stage("error parsing IMEX info", lambda: _imex_channels(args.imex_channels))
     root = _driver_root(host, args.root)
     stores = wsl_stores(host, root.tree, engine)
-    _stage("initialization error", lambda: start_nvml(host, root, env, stores))
+    # what depends on the host alone is asked once; failures are asked again
+    key = (args.root, Same(engine), tuple(env.items()))
+    host.memo.get("nvml", key, lambda: _stage("initialization error", lambda: start_nvml(host, root, env, stores)))
     version = host.driver.kernel_module or host.driver.version or ""
     return root, HostFacts(version, host.driver.cuda, host.cpu.machine, env, stores), imex
 
@@ -136,7 +139,10 @@ def _driver_root(host: HostProfile, path: str) -> Root:
 def _detect(
     host: HostProfile, root: Root, facts: HostFacts, args: CliArgs, engine: Engine, imex: tuple[int, ...]
 ) -> _Driver:
-    info = _stage("detection error", lambda: discover(root, args, engine, facts))
+    key = (args, Same(engine), tuple(facts.env.items()))
+    info = host.memo.get(
+        "discover", key, lambda: _stage("detection error", lambda: discover(root, args, engine, facts))
+    )
     selected = _stage("device error", lambda: select_devices(args.devices, host.gpus))
     config = _stage("mig-config error", lambda: select_mig_admin(args.mig_config, selected, "mig-config"))
     monitor = _stage("mig-monitor error", lambda: select_mig_admin(args.mig_monitor, selected, "mig-monitor"))
