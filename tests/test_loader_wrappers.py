@@ -68,6 +68,18 @@ def test_a_script_that_is_no_wrapper_is_its_shell() -> None:
     assert (outcome.outcome, outcome.started, outcome.program) == ("exit", True, f"{STORE}/bin/bash")
 
 
+def test_an_entry_script_that_executes_its_arguments_is_followed_through_path() -> None:
+    entries = {
+        **tree("", 'exec "$@"'),
+        "/opt/bin/smi": program(),
+        "/usr/bin/smi": {"type": "file", "text": "", "mode": "0644"},
+    }
+    outcome = load(entries, {"PATH": "/usr/bin:/opt/bin"}, path=f"{STORE}/bin/app", argv=("app", "smi", "-L"))
+    assert (outcome.program, outcome.started) == ("/opt/bin/smi", True)
+    missing = load(entries, {"PATH": "/usr/bin"}, path=f"{STORE}/bin/app", argv=("app", "smi"))
+    assert (missing.outcome, missing.errno) == ("exec-error", "ENOENT")
+
+
 def test_wrappers_that_never_end_are_unknown() -> None:
     entries = tree("", f'exec "{STORE}/bin/app" "$@"')
     assert "wrappers in a row" in (load(entries, path=f"{STORE}/bin/app").unknown or "")

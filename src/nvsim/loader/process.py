@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 from attrs import evolve
 
 from nvsim.elf.facts import ElfFacts, LoaderFacts
+from nvsim.loader.access import may_execute
 from nvsim.loader.execve import ExecCrash, ExecFailure, ExecImage, execve
 from nvsim.loader.glibc import session as glibc
 from nvsim.loader.identify import loader_facts
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 # The other loaders and the readers of wrappers are imported when a program needs them: most programs need glibc's loader alone.
 _MOST_WRAPPERS = 16
+_SHELL_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"  # bash's default
 
 
 class Session(Protocol):
@@ -139,7 +141,21 @@ def _follow(tree: Tree, image: ExecImage, request: ProcessRequest) -> ProcessReq
         if not isinstance(found, Resolved):
             return f"{image.execfn} changes to {followed.cwd}, which cannot be entered ({found.errno})"
         cwd = found.path
-    return evolve(request, exec=followed.exec, argv=followed.argv, env=followed.env, cwd=cwd)
+    program = _in_path(Resolver(tree, image.uid, image.gid), followed, cwd)
+    return evolve(request, exec=program, argv=followed.argv, env=followed.env, cwd=cwd)
+
+
+def _in_path(resolver: Resolver, followed: wrappers.Wrapped, cwd: str) -> str:
+    """The program of an exec as a shell finds it; its name alone when there is none."""
+    if "/" in followed.exec:
+        return followed.exec
+    for directory in dict(followed.env).get("PATH", _SHELL_PATH).split(":"):
+        path = f"{directory or '.'}/{followed.exec}"
+        found = resolver.resolve(path, cwd=cwd)
+        node = found.node if isinstance(found, Resolved) else None
+        if isinstance(node, File) and may_execute(node, resolver.uid, resolver.gid):
+            return path
+    return followed.exec
 
 
 def _is_script(image: ExecImage) -> bool:

@@ -21,7 +21,8 @@ _SHELLS = ("sh", "bash", "dash")
 
 @frozen(slots=True)
 class Wrapped:
-    """What a wrapper executes: the program, its argv and environment, and the directory it runs in (None: as before)."""
+    """What a wrapper executes: the program (without a slash: to be found in PATH), its argv and environment, and the directory it runs in
+    (None: as before)."""
 
     exec: str
     argv: tuple[str, ...]
@@ -103,7 +104,7 @@ class _Shell:
         argv0 = None
         if words[:1] == ["-a"] and len(words) > 1:
             argv0, words = words[1], words[2:]
-        if not words or "/" not in words[0]:
+        if not words or words[0].startswith("-"):
             raise NotPlainError(line)
         env = tuple((name, self.variables[name]) for name in self.exported if name in self.variables)
         return Wrapped(words[0], (words[0] if argv0 is None else argv0, *words[1:]), env, self.cwd)
