@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from collections import Counter
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import pytest
 from attrs import evolve
 
 import nvsim
+import nvsim.diagnosis
 from nvsim.diagnosis.catalogue import CATALOGUE
 from nvsim.diagnosis.explain import with_changes, works
 from nvsim.diagnosis.topics import TOPICS, look_up
@@ -109,6 +111,8 @@ CASES: dict[str, tuple[Any, ...]] = {
     "NVS212": (host(), image(), None, {**CDI, "cdi_spec": [spec("/usr/lib/libcuda.so.old", HOOK)]}, None),
     "NVS213": (host(), image(), None, {**CDI, "cdi_spec": [spec(CUDA, "/nope/nvidia-cdi-hook")]}, None),
     "NVS215": (files_of(HOST, ("/dev/nvidia-modeset",)), image(), None, {"gpus": "all,capabilities=display", "toolkit_version": "1.10.0"}, None),
+    "NVS206": (host(), image(base="distroless-base"), None, {**GPUS, "toolkit_version": "1.10.0", "config": '[nvidia-container-cli]\nldconfig = "/sbin/ldconfig"\n'}, None),
+    "NVS408": (host("eks-al2-535"), image({"/nix/store/x-env/lib/python3.11/site-packages/triton/x.py": elf()}, (), "nix-torch"), None, {"env": ALL}, "TRITON_LIBCUDA_PATH=/usr/lib64"),
     "NVS405": (host(), image(base="distroless-base"), None, {**GPUS, "toolkit_version": "1.10.0", "config": '[nvidia-container-cli]\nldconfig = "/sbin/ldconfig"\n'}, "ln -s libcuda.so.535.309.01"),
     "NVS110": (host(), image(), None, {"runtime": "nvidia", "env": [*ALL, "NVIDIA_DRIVER_CAPABILITIES=computer"]}, "NVIDIA_DRIVER_CAPABILITIES=all"),
     "NVS113": (host(), image(), None, {"device": ["nvidia.com/gpu=all"]}, None),
@@ -250,6 +254,11 @@ def test_the_catalogue_is_one_table_of_stable_codes() -> None:
         assert entry.severity in ("error", "warning", "info")
         assert len(entry.explanation) > 60, entry.code
         assert look_up(entry.code.lower()) == look_up(entry.slug) == (entry, None)
+
+
+def test_every_code_has_a_rule() -> None:
+    rules = "".join(p.read_text() for p in Path(nvsim.diagnosis.__file__).parent.glob("find*.py"))
+    assert [code for code in CATALOGUE if f'"{code}"' not in rules] == []
 
 
 def test_topics_name_codes_that_exist() -> None:

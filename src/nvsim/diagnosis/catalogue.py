@@ -176,6 +176,10 @@ _TABLE = (
     Entry("NVS407", "dependency-missing", "error", "a library that another library needs cannot be loaded",
           "The library itself was found; something in its own DT_NEEDED list was not. RUNPATH is not inherited: each object's "
           "RUNPATH counts for its own needs alone."),
+    Entry("NVS408", "ldconfig-p-blind", "warning", "a program that asks ldconfig -p does not learn of the driver",
+          "Triton, and with it torch.compile, parses what `ldconfig -p` prints instead of calling dlopen. Images without ldconfig or "
+          "without an /etc/ld.so.cache that names libcuda.so.1 give it nothing: libcuda.so cannot found. Set TRITON_LIBCUDA_PATH to "
+          "the directory, or ship ldconfig and run it at the start."),
     Entry("NVS501", "version-not-found", "error", "a library lacks a symbol version that is needed",
           "The check is per file: an object built against a newer glibc fails on an older one even if it never calls the new "
           "function. It never comes from NVIDIA's own files, which need nothing newer than GLIBC_2.14."),

@@ -13,11 +13,11 @@ from attrs import frozen
 from nvsim.diagnosis.find_library import loaded_by
 from nvsim.diagnosis.make import env_of, finding
 from nvsim.diagnosis.model import Finding
-from nvsim.diagnosis.where import base_name, sentences
+from nvsim.diagnosis.where import base_name, in_container, sentences
 from nvsim.loader.outcome import LoadedObject
 from nvsim.rootfs.glob import glob
-from nvsim.rootfs.node import Special
-from nvsim.rootfs.resolve import Resolver
+from nvsim.rootfs.node import File, Special
+from nvsim.rootfs.resolve import Resolved, Resolver
 from nvsim.rootfs.tree import parent_of
 from nvsim.scenario.changes import Change, RemoveFile, SetEnv, UnsetEnv
 from nvsim.scenario.cuda import ERRORS
@@ -41,6 +41,11 @@ _VENDOR_FILES = (
     ("libEGL_nvidia.so.0", "EGL", ("/usr/share/glvnd/egl_vendor.d/*nvidia*.json", "/etc/glvnd/egl_vendor.d/*nvidia*.json")),
     ("libGLX_nvidia.so.0", "Vulkan", ("/usr/share/vulkan/icd.d/*nvidia*.json", "/etc/vulkan/icd.d/*nvidia*.json")),
 )  # fmt: skip
+_TRITON = tuple(
+    f"{prefix}/lib/python3*/{packages}/triton"
+    for prefix in ("/usr", "/usr/local", "/opt/conda", "/opt/venv", "/nix/store/*")
+    for packages in ("site-packages", "dist-packages")
+)
 _CUDA_FILES = (
     "/usr/local/cuda/lib64/libcudart.so.*",
     "/usr/local/cuda-*/lib64/libcudart.so.*",
@@ -60,6 +65,8 @@ def find_driver(result: Result) -> Iterator[Finding]:
     yield from _proves_nothing(result)
     yield from _vendor_files(result)
     yield from _links_for_systemd(result)
+    yield from _no_ldconfig(result)
+    yield from _asks_ldconfig(result)
 
 
 def _cuda(result: Result) -> Iterator[Finding]:
@@ -192,6 +199,44 @@ def _links_for_systemd(result: Result) -> Iterator[Finding]:
         advice = "nvidia-ctk system create-dev-char-symlinks --create-all, or CDI"
         text = "the device nodes are added outside the OCI spec: a systemd reload takes them from the running container"
         yield finding("NVS218", "devices", text, tuple(f"the host lacks {p}" for p in gone[:3]), (), advice)
+
+
+def _no_ldconfig(result: Result) -> Iterator[Finding]:
+    """Libraries were mounted, and no ldconfig made their links and the cache."""
+    plan, injected = result.plan, result.injected
+    if plan is None or injected is None or result.request.route != "legacy":
+        return
+    if any(m.kind == "library" for m in plan.mounts) and not any(e.kind == "ldcache" for e in injected.effects):
+        run = plan.ldconfig
+        asked = f"{run.path} of the {run.side} was to run" if run is not None else "no ldconfig was asked for"
+        text = "ldconfig did not run in this container: soname links of driver libraries and the cache are as the image has them"
+        yield finding("NVS206", "ldconfig", text, (asked, *injected.log))
+
+
+def _asks_ldconfig(result: Result) -> Iterator[Finding]:
+    """Triton is in the image: it does not dlopen libcuda by name, it reads what ``ldconfig -p`` prints."""
+    assert result.injected is not None
+    rootfs = result.injected.rootfs
+    copies = [p for p in in_container(rootfs, "libcuda.so.1") if p.usable]
+    if not copies or env_of(result, "TRITON_LIBCUDA_PATH"):
+        return
+    resolver = Resolver(rootfs)
+    triton = next((p for pattern in _TRITON for p in glob(resolver, pattern)), None)
+    if triton is None:
+        return
+    program = any(glob(resolver, p) for p in ("/sbin/ldconfig", "/usr/sbin/ldconfig"))
+    at = resolver.resolve("/etc/ld.so.cache")
+    cache = at.node.facts.ldcache if isinstance(at, Resolved) and isinstance(at.node, File) else None
+    known = cache is not None and any(e.name == "libcuda.so.1" for e in cache.entries)
+    if not program or not known:
+        facts = (
+            f"{triton} is in the image",
+            f"ldconfig is {'there' if program else 'not there'}",
+            f"the cache {'names' if known else 'does not name'} libcuda.so.1",
+        )
+        text = "Triton asks `ldconfig -p` where libcuda is, and gets no answer in this container"
+        change = SetEnv("TRITON_LIBCUDA_PATH", parent_of(copies[0].path))
+        yield finding("NVS408", "triton", text, facts, (change,))
 
 
 def _of_request(result: Result) -> Iterator[Finding]:
