@@ -216,13 +216,14 @@ def _no_ldconfig(result: Result) -> Iterator[Finding]:
 def _asks_ldconfig(result: Result) -> Iterator[Finding]:
     """Triton is in the image: it does not dlopen libcuda by name, it reads what ``ldconfig -p`` prints."""
     assert result.injected is not None
-    rootfs = result.injected.rootfs
-    copies = [p for p in in_container(rootfs, "libcuda.so.1") if p.usable]
-    if not copies or env_of(result, "TRITON_LIBCUDA_PATH"):
+    python = base_name(result.process.argv[0]).startswith("python")
+    if not python or env_of(result, "TRITON_LIBCUDA_PATH"):
         return
+    rootfs = result.injected.rootfs
     resolver = Resolver(rootfs)
     triton = next((p for pattern in _TRITON for p in glob(resolver, pattern)), None)
-    if triton is None:
+    copies = [p for p in in_container(rootfs, "libcuda.so.1") if p.usable] if triton is not None else []
+    if not copies:
         return
     program = any(glob(resolver, p) for p in ("/sbin/ldconfig", "/usr/sbin/ldconfig"))
     at = resolver.resolve("/etc/ld.so.cache")
