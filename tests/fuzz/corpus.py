@@ -85,7 +85,9 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument(
         "directories", nargs="*", default=DIRECTORIES, help=f"inside it (default {' '.join(DIRECTORIES)})"
     )
-    parser.add_argument("--loader", help="list every file with this loader of the root (default: the one that it names)")
+    parser.add_argument(
+        "--loader", help="list every file with this loader of the root (default: the one that it names)"
+    )
     parser.add_argument("--show", type=int, default=10, help="show at most so many differences")
     options = parser.parse_args(argv)
     root = str(Path(options.root).resolve())

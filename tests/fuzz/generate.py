@@ -45,10 +45,10 @@ class Draft:
         self.named: list[str] = []  # directories that some list names, canonical
         self.libraries: list[str] = []  # paths of good library files
         self.wanted: list[str] = []  # names that something asks for
-        self.bad = rng.random() < 0.3
-        self.odd = rng.random() < 0.25  # odd flags of libraries
+        self.bad = rng.random() < 0.4
+        self.odd = rng.random() < 0.35  # odd flags of libraries
         self.versions = rng.random() < 0.25
-        self.symbols = rng.random() < 0.15
+        self.symbols = rng.random() < 0.2
         self.secure = users and rng.random() < 0.07
         self.uid = 65534 if self.secure else 1000 if users and rng.random() < 0.12 else 0
 
@@ -191,7 +191,7 @@ def lay_libraries(d: Draft, path_list: Any, extras: Any) -> None:
 def place(d: Draft, path: str, name: str, path_list: Any, extras: Any, *, sure: bool = False) -> None:
     """One candidate: a new file, a link to an older one, or something that cannot be loaded."""
     same = [p for p in d.libraries if p.endswith(name) and p != path]
-    if d.bad and not sure and d.chance(0.3):
+    if not sure and d.chance(0.5 if d.bad else 0.3 if d.uid == 1000 else 0):
         d.put(path, bad_candidate(d, path, name, same))
     elif same and d.chance(0.2):
         of = d.canonical(d.rng.choice(same))
@@ -211,11 +211,13 @@ def bad_candidate(d: Draft, path: str, name: str, same: list[str]) -> dict[str, 
     elf: dict[str, Any] = {"needed": [], "soname": name}
     file: dict[str, Any] = {"type": "file", "elf": elf}
     kinds = [
-        "class", "class", "class", "machine", "machine", "mode", "mode", "dangling", "loop", "empty", "short", "directory", "text",
-        "endian", "ev", "osabi", "rel", "nodyn", "exec", "parent",
+        "class", "class", "class", "machine", "machine", "machine", "mode", "mode", "dangling", "loop", "empty", "short", "short",
+        "directory", "directory", "text", "endian", "ev", "osabi", "rel", "nodyn", "exec", "parent",
     ]  # fmt: skip
     if d.loader.kind == "glibc":
         kinds += ["abiversion", "padding", "phentsize", "version", "noload", "notelf"]
+    if d.uid == 1000:
+        kinds = ["mode"] * 9 + kinds if d.bad else ["mode"]
     kind = d.rng.choice(kinds)
     match kind:
         case "class":

@@ -18,18 +18,28 @@ _TEXTS = {
     "undefined symbol": "undefined symbols",
     "symbol not found": "undefined symbols",
     "ISA level": "ISA level",
-    "wrong ELF class": "fatal: nothing but the wrong class",
-    "file too short": "fatal: truncated or empty",
-    "Is a directory": "fatal: directory",
-    "Error 21": "fatal: directory",
-    "invalid ELF header": "fatal: no ELF file",
-    "Exec format error": "fatal: no ELF file",
+    "wrong ELF class": "nothing but the wrong class",
+    "Exec format error": "musl: not to be mapped",
+    "Is a directory (needed by": "musl: directory",
     "cannot open shared object": "not found",
     "No such file": "not found",
     "RELR": "DT_RELR",
     "from /etc/ld.so.preload": "ld.so.preload refused",
     "from LD_PRELOAD": "LD_PRELOAD refused",
     "DST not allowed": "tokens with AT_SECURE",
+}
+
+
+_CANDIDATES = {
+    "wrong ELF class": "class",
+    "is for": "machine",
+    "Permission denied": "permissions",
+    "file too short": "truncated or empty",
+    "cannot read file data": "directory",
+    "Too many levels": "symlink loop",
+    "ABI note": "ABI note",
+    "set-uid": "no set-uid bit",
+    "default directory": "NODEFLIB",
 }
 
 
@@ -139,10 +149,10 @@ def _of_searches(searches: tuple[Search, ...]) -> Iterator[str]:
                     yield "RPATH chain"
                 if any(c in candidate.path for c in (*_CAPS, *_LEGACY)):
                     yield "hit in a hwcaps directory"
-            elif candidate.result.startswith("fatal"):
-                yield "fatal candidate"
-            elif candidate.result.startswith("skipped"):
-                yield "skipped candidate"
+            elif not candidate.result.startswith("missing"):
+                kind = candidate.result.partition(":")[0]
+                why = next((name for part, name in _CANDIDATES.items() if part in candidate.result), "malformed")
+                yield f"{kind} candidate: {why}"
 
 
 def table(counts: Counter[str]) -> str:
