@@ -38,17 +38,35 @@ _SUBJECTS = {
 
 def answer(kind: str, query: dict[str, Any]) -> dict[str, Any]:
     """The result of one query. Raises `NvsimError` when it cannot be answered."""
+    result: dict[str, Any] = _module(kind).answer(kind, query)
+    return result
+
+
+def compact_json(value: Any) -> str:
+    """JSON as every answer has it: keys sorted, no spaces, no escapes that are not needed."""
+    return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+
+
+def _result_text(kind: str, query: dict[str, Any]) -> str:
+    """The JSON text of the result, which a subject may have at hand (``answer_text``)."""
+    module = _module(kind)
+    text: str = (
+        module.answer_text(query) if hasattr(module, "answer_text") else compact_json(module.answer(kind, query))
+    )
+    return text
+
+
+def _module(kind: str) -> Any:
+    """The module that answers a kind of query."""
     subject = _SUBJECTS.get(kind)
     if subject is None:
         raise InputError(f"unknown kind {kind!r}", hint=f"one of {', '.join(sorted(_SUBJECTS))}")
     try:
-        module = import_module(f"nvsim.queries.{subject}")
+        return import_module(f"nvsim.queries.{subject}")
     except ModuleNotFoundError as e:
         if e.name != f"nvsim.queries.{subject}":
             raise
         raise InputError(f"kind {kind!r} is not modelled yet") from None
-    result: dict[str, Any] = module.answer(kind, query)
-    return result
 
 
 def answer_line(line: str) -> str:
@@ -62,16 +80,20 @@ def answer_line(line: str) -> str:
         kind, data = query.get("kind"), query.get("input")
         if not isinstance(kind, str) or not isinstance(data, dict):
             raise InputError("a query needs 'kind' (a string) and 'input' (an object)")
-        out: dict[str, Any] = {"id": ident, "result": answer(kind, data)}
+        result = _result_text(kind, data)
+        return f'{{"id":{compact_json(ident)},"result":{result}}}'
     except json.JSONDecodeError as e:
-        out = {"id": None, "error": {"type": "input", "message": f"bad JSON at column {e.colno}: {e.msg}"}}
+        out: dict[str, Any] = {
+            "id": None,
+            "error": {"type": "input", "message": f"bad JSON at column {e.colno}: {e.msg}"},
+        }
     except NvsimError as e:
         out = {"id": ident, "error": {"type": "input", "message": str(e)}}
     except RecursionError:
         out = {"id": ident, "error": {"type": "input", "message": "the query is nested too deeply"}}
     except Exception as e:  # a fault of nvsim itself: told as such, and the next query is still answered
         out = {"id": ident, "error": {"type": "internal", "message": f"{type(e).__name__}: {e}"}}
-    return json.dumps(out, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return compact_json(out)
 
 
 def answers(lines: Iterable[str]) -> Iterator[str]:

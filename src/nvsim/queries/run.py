@@ -5,8 +5,11 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
+from nvsim.batch import compact_json
 from nvsim.diagnosis.explain import diagnose
+from nvsim.memo import Same
 from nvsim.report.json import result_json
+from nvsim.scenario.model import Scenario
 from nvsim.scenario.read import Sources, scenario_from_json, verify
 from nvsim.simulate import simulate
 
@@ -14,7 +17,18 @@ from nvsim.simulate import simulate
 def answer(kind: str, query: dict[str, Any]) -> dict[str, Any]:
     """The result of one ``run`` query. Raises `InputError`."""
     sources = _sources()
+    return _answer(scenario_from_json(query, sources), sources)
+
+
+def answer_text(query: dict[str, Any]) -> str:
+    """The same as JSON text. Texts are kept with the image, so that a question that comes again is a look-up."""
+    sources = _sources()
     scenario = scenario_from_json(query, sources)
+    key = (Same(scenario.host), scenario.settings)
+    return scenario.image.memo.get("answer-text", key, lambda: compact_json(_answer(scenario, sources)))
+
+
+def _answer(scenario: Scenario, sources: Sources) -> dict[str, Any]:
     out = result_json(diagnose(simulate(scenario, sources.programs), sources.programs))
     verify(scenario.image.tree)
     return out
