@@ -1,4 +1,4 @@
-"""Measuring: programs in turn, so that a busy machine is as slow for one as for the other; functions in a process of their own.
+"""Measuring in CPU seconds: programs in turn, functions in a process of their own.
 
 What is compared with what is told in `benchmarks.goals`.
 """
@@ -12,7 +12,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import median
@@ -38,7 +37,7 @@ class Command:
 
 
 def interleaved(commands: Mapping[str, Command], rounds: int) -> dict[str, float]:
-    """The median time in seconds of each program, run in turn `rounds` times after one unmeasured round."""
+    """The median CPU seconds of each program, run in turn `rounds` times after one unmeasured round."""
     times: dict[str, list[float]] = {name: [] for name in commands}
     for number in range(rounds + 1):
         for name, command in commands.items():
@@ -49,17 +48,21 @@ def interleaved(commands: Mapping[str, Command], rounds: int) -> dict[str, float
 
 
 def once(command: Command) -> float:
-    """Seconds from start to end of one run, whose output is thrown away. Raises RuntimeError when the program did not do its work."""
-    start = time.perf_counter()
-    done = subprocess.run(
-        command.argv, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env={**BASE_ENV, **command.env}, check=False
-    )
-    took = time.perf_counter() - start
-    if command.accept is not None and done.returncode not in command.accept:
-        raise RuntimeError(
-            f"{command.argv[:4]} ends with {done.returncode}: {done.stderr[-500:].decode(errors='replace')}"
+    """CPU seconds (user and system) of one run, whose output is thrown away: on a busy machine the clock on the wall tells little.
+
+    Raises RuntimeError when the program did not do its work.
+    """
+    with tempfile.TemporaryFile() as said:
+        running = subprocess.Popen(
+            command.argv, stdout=subprocess.DEVNULL, stderr=said, env={**BASE_ENV, **command.env}
         )
-    return took
+        _, status, usage = os.wait4(running.pid, 0)
+        running.returncode = os.waitstatus_to_exitcode(status)
+        if command.accept is not None and running.returncode not in command.accept:
+            said.seek(0)
+            text = said.read()[-500:].decode(errors="replace")
+            raise RuntimeError(f"{command.argv[:4]} ends with {running.returncode}: {text}")
+        return usage.ru_utime + usage.ru_stime
 
 
 def in_process(name: str, *arguments: str, timeout: float = 600) -> dict[str, float]:
