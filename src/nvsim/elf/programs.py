@@ -26,6 +26,7 @@ _CONF = re.compile(rb"\0((?:/[^\0/]+)*/etc/ld\.so\.conf)\0")
 _PRELOAD = re.compile(rb"\0((?:/[^\0/]+)*/etc/ld[a-z-]*\.so\.preload)\0")
 _MUSL_PATH = re.compile(rb"\0((?:/[A-Za-z0-9_.+-]+)+(?::(?:/[A-Za-z0-9_.+-]+)+)*)\0")
 _MUSL_VERSION = re.compile(rb"\0(1\.[12]\.\d+)(?:-[^\0]*)?\0")
+_LIBGCOMPAT = re.compile(rb"(/[A-Za-z0-9_./+-]*libgcompat\.so[.0-9]*)")
 _MUSL_PATH_FILE = re.compile(rb"/etc/(ld-musl-[a-z0-9_-]+\.path)\0")
 _LDCONFIG_ONLY = b"Can't create temporary cache file"
 # What a loader without a release in it (up to 2.32) shows of its age: the newest mark counts.
@@ -34,7 +35,9 @@ _NEAR = 4096  # bytes between the built-in directories and the array of their le
 
 
 def loader_facts(data: bytes) -> LoaderFacts | None:
-    """The facts of a glibc or musl loader; None when `data` is none. What the bytes do not show is named in `LoaderFacts.assumed`."""
+    """The facts of a glibc or musl loader, or of gcompat's stub; None when `data` is none. What the bytes do not show is named in `LoaderFacts.assumed`."""
+    if b"gcompat ELF interpreter stub" in data:
+        return _gcompat(data)
     if b"Error loading shared library" in data:
         return _musl(data)
     if b"error while loading shared libraries" not in data or _LDCONFIG_ONLY in data:
@@ -65,6 +68,12 @@ def loader_facts(data: bytes) -> LoaderFacts | None:
         preload[1].decode() if preload else None,
         assumed=tuple(assumed),
     )
+
+
+def _gcompat(data: bytes) -> LoaderFacts:
+    library = _LIBGCOMPAT.search(data)
+    assumed = () if library else ("gcompat's library is taken to be /lib/libgcompat.so.0",)
+    return LoaderFacts("gcompat", "1", cache=None, preload=library[1].decode() if library else None, assumed=assumed)
 
 
 def _musl(data: bytes) -> LoaderFacts | None:

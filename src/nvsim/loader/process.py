@@ -113,6 +113,11 @@ def _load(tree: Tree, image: ExecImage | ExecFailure | ExecCrash, request: Proce
     if isinstance(facts, str):
         return EndedSession(evolve(plain, outcome="unknown", unknown=facts))
     session: Session
+    if facts.libc == "gcompat":
+        from nvsim.loader.musl import gcompat
+
+        handed_on = gcompat.start(tree, image, facts, request, machine)
+        return EndedSession(handed_on) if isinstance(handed_on, Outcome) else handed_on
     if facts.libc == "musl":
         from nvsim.loader.musl import session as musl
 
