@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 
 from nvsim.elf.facts import ElfFacts
 from nvsim.loader.glibc import verify
-from nvsim.loader.glibc.state import InconsistencyError, LoadError, Object, Process
+from nvsim.loader.glibc.state import LoadError, Object, Process, failed_assertion
 from nvsim.loader.outcome import VersionProblem
 
 
@@ -21,7 +21,7 @@ def version_problems(process: Process, obj: Object) -> Iterator[VersionProblem]:
         provider = process.named(need.file)
         if provider is None:
             place = f"dl-version.c: {process.rules.needed_assert}: _dl_check_map_versions"
-            raise InconsistencyError(place, "needed != NULL")
+            raise failed_assertion(place, "needed != NULL")
         if provider.faked:
             continue
         if provider.defined is None:  # the base definition, which bears the soname, counts too

@@ -14,7 +14,7 @@ _KNOWN_FLAGS = RTLD_LAZY | RTLD_NOW | RTLD_NOLOAD | RTLD_DEEPBIND | RTLD_GLOBAL 
 
 
 def dlopen(process: Process, call: DlopenCall) -> DlopenResult:
-    """Make one call. Raises `InconsistencyError` where the loader itself gives up, `UncertainError` where that cannot be told."""
+    """Make one call. Raises `EndError` where it ends the process, or where that cannot be told."""
     before, mark = {id(o) for o in process.map}, len(process.searches)
     try:
         result = _dlopen(process, call)

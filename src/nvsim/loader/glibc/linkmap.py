@@ -14,7 +14,7 @@ from nvsim.loader.glibc import verify
 from nvsim.loader.glibc.lists import expand_for
 from nvsim.loader.glibc.order import relocation_order
 from nvsim.loader.glibc.paths import has_token
-from nvsim.loader.glibc.state import EndlessError, InconsistencyError, LoadError, Object, Process, UncertainError
+from nvsim.loader.glibc.state import EndError, LoadError, Object, Process, failed_assertion
 from nvsim.loader.glibc.walk import Found, Hunt, find, open_by_path
 from nvsim.loader.outcome import Search
 
@@ -120,7 +120,7 @@ def _accept(
         raise LoadError(name, *why)
     if elf is None:
         cut = f"{path} is cut off after {whole.truncate} bytes"
-        raise UncertainError(f"{cut}: touching what is missing ends the process with SIGBUS")
+        raise EndError("unknown", f"{cut}: touching what is missing ends the process with SIGBUS")
     process.stack_executable = process.stack_executable or elf.stack != "rw"
     full = path if path.startswith("/") else f"{process.image.cwd.rstrip('/')}/{path}"
     obj = Object(path, elf, node, where, loader, origin=full.rpartition("/")[0] or "/", names={path, name})
@@ -142,7 +142,7 @@ def dependencies(process: Process, root: Object, preloads: list[Object], *, dlop
     root.search_list = [o for o in queue if not o.faked]
     if process.rules.first_assert is not None and root.search_list[0] is not root:
         place = f"dl-deps.c: {process.rules.first_assert}: _dl_map_object_deps"
-        raise InconsistencyError(place, "map->l_searchlist.r_list[0] == map")
+        raise failed_assertion(place, "map->l_searchlist.r_list[0] == map")
     root.order = relocation_order(root, root.search_list, process.rules.sort)
     root.dependencies = root.order[1:]
     return queue
@@ -199,7 +199,7 @@ def _filtee(
 ) -> Object | None:
     """DT_AUXILIARY and DT_FILTER: the object goes directly before the one that names it. None: it is not available.
 
-    Raises `EndlessError` when it was gone through already and still stands behind: it would be gone through again, and again.
+    Raises `EndError` when it was gone through already and still stands behind: the loader moves the two until its stack is used up.
     """
     name = _name(process, obj, wanted, fatal=because == AUXILIARY)
     if name is None:
@@ -217,7 +217,8 @@ def _filtee(
         return found
     if there is not None:
         if id(found) in done:
-            raise EndlessError(process.label(obj), process.label(found))
+            both = f"{process.label(obj)} and {process.label(found)} are filtees of each other"
+            raise EndError("signal", f"SIGSEGV: {both}, and the loader moves them without end")
         del queue[there]
     queue.insert(here, found)
     process.map.remove(found)

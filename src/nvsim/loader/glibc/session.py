@@ -10,7 +10,7 @@ from nvsim.loader.glibc import options
 from nvsim.loader.glibc.dlopen import dlopen
 from nvsim.loader.glibc.setup import add_loader, new_outcome, new_process, rules_for
 from nvsim.loader.glibc.startup import run_startup
-from nvsim.loader.glibc.state import EndlessError, InconsistencyError, Object, Process, UncertainError
+from nvsim.loader.glibc.state import EndError, Object, Process
 from nvsim.loader.outcome import DlopenCall, DlopenResult, Machine, Outcome, ProcessRequest
 from nvsim.rootfs.tree import Tree
 
@@ -29,14 +29,13 @@ class GlibcSession:
             return DlopenResult(call, None, "the process is not running")
         try:
             result = dlopen(self._process, call)
-        except InconsistencyError as e:
-            self.outcome = evolve(self.outcome, stderr=self.outcome.stderr + e.text, exit_code=127)
-            result = DlopenResult(call, False, None, ended=True)
-        except (UncertainError, EndlessError) as e:
-            self.outcome = evolve(
-                self.outcome, outcome="unknown" if isinstance(e, UncertainError) else "signal", unknown=e.text
-            )
-            result = DlopenResult(call, None, e.text, ended=True)
+        except EndError as e:
+            if e.outcome == "exit":
+                self.outcome = evolve(self.outcome, stderr=self.outcome.stderr + e.text, exit_code=127)
+                result = DlopenResult(call, False, None, ended=True)
+            else:
+                self.outcome = evolve(self.outcome, outcome=e.outcome, unknown=e.text)
+                result = DlopenResult(call, None, e.text, ended=True)
         self._dlopens.append(result)
         return result
 

@@ -12,7 +12,7 @@ from nvsim.loader.glibc.linkmap import PRELOAD, dependencies, map_object
 from nvsim.loader.glibc.listing import listing
 from nvsim.loader.glibc.lists import init_lists
 from nvsim.loader.glibc.options import Options
-from nvsim.loader.glibc.state import EndlessError, InconsistencyError, LoadError, Object, Process, UncertainError
+from nvsim.loader.glibc.state import EndError, LoadError, Object, Process
 from nvsim.loader.outcome import Outcome
 from nvsim.rootfs.node import File
 from nvsim.rootfs.resolve import PathError
@@ -34,13 +34,10 @@ def run_startup(process: Process, wishes: Options, outcome: Outcome) -> Outcome:
     except LoadError as e:
         said.append(f"{process.argv0}: error while loading shared libraries: {e.early()}\n")
         code = 127
-    except InconsistencyError as e:
-        said.append(e.text)
-        code = 127
-    except UncertainError as e:
-        code, why, end = None, e.text, "unknown"
-    except EndlessError as e:
-        code, why, end = None, e.text, "signal"
+    except EndError as e:
+        end = e.outcome
+        code, why = (127, None) if end == "exit" else (None, e.text)
+        said.append(e.text if end == "exit" else "")
     started = code is None and end == "exit"
     traced = wishes.mode != options.NORMAL
     return evolve(
@@ -66,7 +63,7 @@ def run_startup(process: Process, wishes: Options, outcome: Outcome) -> Outcome:
 def _startup(process: Process, wishes: Options, said: list[str]) -> int | None:
     """What is printed goes to `said`; the exit status when the process ends here.
 
-    Raises `LoadError`, `InconsistencyError` and `UncertainError` for the ends that have no status of their own.
+    Raises `LoadError` and `EndError` for the other ends.
     """
     level = checks.loader_level(process)
     if level is not None:
@@ -110,11 +107,11 @@ def _startup(process: Process, wishes: Options, said: list[str]) -> int | None:
 
 
 def _refuse_second_loader(process: Process) -> None:
-    """Raises `UncertainError` when ld.so was loaded again, by a name that the loader did not know for its own: such processes crash."""
+    """Raises `EndError` when ld.so was loaded again, by a name that the loader did not know for its own: such processes crash."""
     own = process.loader.node if process.loader is not None else None
     for obj in process.map:
         if own is not None and obj is not process.loader and obj.node is not None and obj.node.inode == own.inode:
-            raise UncertainError(f"{obj.path} is the running loader, loaded a second time: the process crashes")
+            raise EndError("unknown", f"{obj.path} is the running loader, loaded a second time: the process crashes")
 
 
 def _place_loader(process: Process, queue: list[Object]) -> None:

@@ -34,28 +34,18 @@ _NUMBERS = {"ELOOP": 40, "ENAMETOOLONG": 36, "ENOTDIR": 20, "EISDIR": 21, "EIO":
 _EARLY = ("ENOENT", "EACCES", "EPERM", "ENOMEM", "EINVAL")  # the only texts that ld.so itself knows
 
 
-class InconsistencyError(Exception):
-    """An assertion of the loader fails: the process ends with `text` on stderr, status 127."""
+class EndError(Exception):
+    """The process ends here, or what comes next cannot be told. `outcome`: "exit" (with `text` on stderr and status 127), "signal" or
+    "unknown" (`text` says why)."""
 
-    def __init__(self, place: str, assertion: str):
-        super().__init__(place)
-        self.text = f"Inconsistency detected by ld.so: {place}: Assertion `{assertion}' failed!\n"
-
-
-class UncertainError(Exception):
-    """What comes next cannot be told from facts; `text` says why."""
-
-    def __init__(self, text: str):
+    def __init__(self, outcome: str, text: str):
         super().__init__(text)
-        self.text = text
+        self.outcome, self.text = outcome, text
 
 
-class EndlessError(Exception):
-    """Objects that are filtees of each other: the loader moves one before the other until its stack is used up."""
-
-    def __init__(self, obj: str, filtee: str):
-        super().__init__(obj)
-        self.text = f"SIGSEGV: {obj} and {filtee} are filtees of each other, and the loader moves them without end"
+def failed_assertion(place: str, assertion: str) -> EndError:
+    """An assertion of the loader fails."""
+    return EndError("exit", f"Inconsistency detected by ld.so: {place}: Assertion `{assertion}' failed!\n")
 
 
 class LoadError(Exception):

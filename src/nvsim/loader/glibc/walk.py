@@ -17,7 +17,7 @@ from nvsim.loader.glibc import cache_lookup, verify
 from nvsim.loader.glibc.cache_source import cache_source
 from nvsim.loader.glibc.lists import expand_for, rpath_list, runpath_list
 from nvsim.loader.glibc.paths import directory_prefix
-from nvsim.loader.glibc.state import ERRNO_TEXT, LoadError, Object, Process, SearchList, UncertainError
+from nvsim.loader.glibc.state import ERRNO_TEXT, EndError, LoadError, Object, Process, SearchList
 from nvsim.loader.outcome import Candidate, SearchedPath
 from nvsim.rootfs.node import Directory, File, Node, Special
 from nvsim.rootfs.resolve import PathError
@@ -235,7 +235,7 @@ def _open(process: Process, path: str) -> tuple[Node, str] | None:
         process.errno = "ENXIO"
         return None
     if isinstance(found.node, Special) and found.node.kind == "fifo":
-        raise UncertainError(f"{path} is a fifo: opening it waits for a writer")
+        raise EndError("unknown", f"{path} is a fifo: opening it waits for a writer")
     if isinstance(found.node, File) and not may_read(found.node, process.image.uid, process.image.gid):
         process.errno = "EACCES"
         return None
