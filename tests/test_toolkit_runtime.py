@@ -9,11 +9,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nvsim.elf.facts import ElfFacts
 from nvsim.errors import InputError
+from nvsim.inject.generate.driver import SEARCHES, Driver
+from nvsim.inject.generate.host import CdiHost
+from nvsim.inject.log import ToolFailure, ToolLog
 from nvsim.inject.runtime import RuntimeRun
 from nvsim.queries import tool
 from nvsim.queries.toolkit import answer
 from nvsim.queries.toolkit_machine import runtime_run
+from nvsim.rootfs.node import File, FileFacts
+from nvsim.rootfs.resolve import Resolver
+from nvsim.rootfs.tree import MemoryTree
 from nvsim.toolkit.config import load_config
 from nvsim.toolkit.go_json import JsonError
 from nvsim.toolkit.hook_input import HostFiles
@@ -148,6 +155,31 @@ def test_the_first_low_level_runtime_of_the_list_that_exists_is_taken() -> None:
 
 def test_an_environment_entry_without_an_equals_sign_is_refused() -> None:
     assert run("NVIDIA_VISIBLE_DEVICES", config=mode("legacy")).exit == 1
+
+
+# ---- the driver
+
+
+def _driver(release: str, *paths: str) -> Driver:
+    facts = FileFacts(elf=ElfFacts())
+    host = CdiHost(Resolver(MemoryTree("host", {path: File(4096, ("host", path), facts) for path in paths})))
+    return Driver(host, ToolLog(), "/", "/", search=SEARCHES[release_of(release).driver_search])
+
+
+def test_the_driver_version_was_once_told_by_libcuda_alone() -> None:
+    management = "/usr/lib64/libnvidia-ml.so.550.90.07"
+    with pytest.raises(ToolFailure) as caught:
+        _driver("1.18.2", management).version()
+    assert caught.value.text == (
+        "failed to locate libcuda.so: pattern libcuda.so.*.* not found\nlibcuda.so.*.*: not found"
+    )
+    assert _driver("1.19.1", management).version() == "550.90.07"
+
+
+def test_a_driver_in_two_directories_was_once_found_in_the_first_alone() -> None:
+    paths = ("/usr/lib64/libcuda.so.550.90.07", "/usr/lib/x86_64-linux-gnu/libnvidia-ml.so.550.90.07")
+    assert _driver("1.19.1", *paths).library_dirs() == ("/usr/lib64",)
+    assert set(_driver("1.20.0", *paths).library_dirs()) == {"/usr/lib64", "/usr/lib/x86_64-linux-gnu"}
 
 
 # ---- log and version

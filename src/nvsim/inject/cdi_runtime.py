@@ -17,6 +17,7 @@ from nvsim.inject.cdi.library import NEWEST_LIBRARY, CdiLibrary
 from nvsim.inject.cdi.registry import DEFAULT_DIRS, Registry, load_registry, spec_files
 from nvsim.inject.cdi.spec import CdiSpec, Edits
 from nvsim.inject.generate.csv_files import DEFAULT_DIR, csv_files
+from nvsim.inject.generate.driver import NEWEST_SEARCH, DriverSearch
 from nvsim.inject.generate.generate import generate_spec
 from nvsim.inject.generate.generator import GenerateOptions, new_generator
 from nvsim.inject.generate.host import CdiHost
@@ -54,6 +55,7 @@ class CdiSettings:
     every_csv: bool = False
     specs: tuple[tuple[str, str], ...] = ()
     empty_ldcache_hook: bool = False
+    driver_search: DriverSearch = NEWEST_SEARCH
 
 
 @frozen(slots=True)
@@ -129,6 +131,7 @@ def generated_specs(host: CdiHost, settings: CdiSettings, requests: Sequence[Gen
             csv_compat_root=settings.csv_compat_root,
             no_gids=settings.no_gids,
             empty_ldcache_hook=settings.empty_ldcache_hook,
+            driver_search=settings.driver_search,
         )
         try:
             generator = new_generator(host, log, options)

@@ -18,7 +18,7 @@ from nvsim.inject.cdi.registry import Registry, load_registry, spec_files
 from nvsim.inject.cdi.spec import CdiHook, Edits
 from nvsim.inject.cdi_runtime import CdiSettings, Injection, generated_specs, inject, without_nvidia_hooks
 from nvsim.inject.generate.discover import Discoverer, HookCreator, edits_of, hook, merge
-from nvsim.inject.generate.driver import Driver
+from nvsim.inject.generate.driver import SEARCHES, Driver, DriverSearch
 from nvsim.inject.generate.gated import gated_files
 from nvsim.inject.generate.host import CdiHost
 from nvsim.inject.log import ToolFailure, ToolLog
@@ -81,7 +81,11 @@ class Editing:
     @property
     def driver(self) -> Driver:
         root = self.config.cli.root
-        return Driver(self.host, self.log, root, root)
+        return Driver(self.host, self.log, root, root, search=self.search)
+
+    @property
+    def search(self) -> DriverSearch:
+        return SEARCHES[self.release.driver_search]
 
     def request(self) -> CdiRequest:
         """The CDI request of the mode; what the look-up of devices says is logged."""
@@ -104,6 +108,7 @@ class Editing:
             csv_dir=csv.mount_spec_path,
             csv_compat_root=csv.compat_container_root,
             empty_ldcache_hook=self.release.empty_ldcache_hook,
+            driver_search=self.search,
             every_csv=self.view.env.get("NVIDIA_REQUIRE_JETPACK") == "csv-mounts=all",
         )
         return Injection(tuple(generated_specs(self.host, settings, requests, self.log)))

@@ -37,6 +37,7 @@ _REQUESTS_TOLD = (
 )
 _NVML = "/usr/lib64/libnvidia-ml.so.1"
 _DXCORE = "/usr/lib64/libdxcore.so"
+_LIBRARY_SIZE = 16384
 
 
 def runtime_run(query: Query, release: Release) -> RuntimeRun | str:
@@ -96,9 +97,9 @@ def machine(query: Query, environ: dict[str, str]) -> CdiHost:
     for path, text in texts.items():
         nodes[str(path)] = File(len(str(text)), ("query", path), FileFacts(text=str(text)), 0o644)
     if host.get("nvml"):
-        nodes[_NVML] = File(0, ("query", _NVML), FileFacts(elf=ElfFacts(soname="libnvidia-ml.so.1")), 0o644)
+        nodes[_NVML] = File(_LIBRARY_SIZE, ("query", _NVML), FileFacts(elf=ElfFacts(soname="libnvidia-ml.so.1")), 0o644)
     if host.get("dxcore"):
-        nodes[_DXCORE] = File(0, ("query", _DXCORE), FileFacts(elf=ElfFacts(soname="libdxcore.so")), 0o644)
+        nodes[_DXCORE] = File(_LIBRARY_SIZE, ("query", _DXCORE), FileFacts(elf=ElfFacts(soname="libdxcore.so")), 0o644)
     for path in host.get("missing") or ():
         nodes.pop(str(path), None)
     return CdiHost(Resolver(MemoryTree("minimal", nodes)), _nvml(host.get("nvml")), (), environ)

@@ -104,6 +104,7 @@ class Release:
     ldcache_hook_root: Literal["option", "pivot-shared", "pivot"] = field(kw_only=True)
     links_hook: Literal["colon-keep", "keep", "refuse", "replace"] = field(kw_only=True)
     compat_hook: Literal["major-and-cache", "major", "note"] = field(kw_only=True)
+    driver_search: Literal["libcuda", "libcuda-or-nvml", "every-directory"] = field(kw_only=True)
     compat_hook_needs_driver: bool = field(kw_only=True)
     runtime_spec_version: str = field(kw_only=True)
     debug_log_directory: Literal["needed", "made"] = field(kw_only=True)

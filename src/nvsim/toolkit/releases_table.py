@@ -501,6 +501,17 @@ BEHAVIOURS = (
         ("1.20.0", False, "is left out"),
     ),
     _behaviour(
+        "driver_search",
+        "where a driver's version and libraries are found",
+        ("", "libcuda", "the suffix of libcuda.so.*.* tells the version, its directory holds the libraries"),
+        ("1.19.0", "libcuda-or-nvml", "the suffix and directory of libcuda, else of libnvidia-ml"),
+        (
+            "1.20.0",
+            "every-directory",
+            "the suffix of libcuda, else of libnvidia-ml; every directory with libraries of it",
+        ),
+    ),
+    _behaviour(
         "compat_hook_needs_driver",
         "the enable-cuda-compat hook on a host whose driver version is unknown",
         ("", False, "gets no --host-driver-version"),

@@ -3,14 +3,38 @@
 from __future__ import annotations
 
 import posixpath
+from collections.abc import Mapping
 
-from attrs import define
+from attrs import define, frozen
 
 from nvsim.inject.generate import lookup
 from nvsim.inject.generate.host import CdiHost
 from nvsim.inject.generate.lookup import Locator, join_path
 from nvsim.inject.log import ToolFailure, ToolLog
 from nvsim.toolkit.go_text import go_quote
+
+
+@frozen(slots=True)
+class DriverSearch:
+    """How a toolkit release finds version and libraries of a driver.
+
+    `stems`: names of libraries whose suffix tells the version, in the order in which they are looked for. `every_directory`: every directory
+    with libraries of the version is the driver's, not only that of the library that told it. `names_stem`: the error names what was looked
+    for, not always libcuda.so. `pattern_told`: the file locator calls what it did not find a pattern.
+    """
+
+    stems: tuple[str, ...] = ("libcuda.so.", "libnvidia-ml.so.")
+    every_directory: bool = True
+    names_stem: bool = True
+    pattern_told: bool = False
+
+
+NEWEST_SEARCH = DriverSearch()
+SEARCHES: Mapping[str, DriverSearch] = {
+    "libcuda": DriverSearch(("libcuda.so.",), every_directory=False, names_stem=False, pattern_told=True),
+    "libcuda-or-nvml": DriverSearch(every_directory=False, names_stem=False),
+    "every-directory": NEWEST_SEARCH,
+}
 
 
 @define(slots=True)
@@ -27,43 +51,51 @@ class Driver:
     library_paths: tuple[str, ...] = ()
     config_paths: tuple[str, ...] = ()
     known_version: str = ""
+    search: DriverSearch = NEWEST_SEARCH
     _library_dirs: tuple[str, ...] = ()
     _libraries: Locator | None = None
 
     def version(self) -> str:
-        """The driver version; where NVML did not tell, the suffix of libcuda or libnvidia-ml. Raises `ToolFailure`."""
+        """The driver version; where NVML did not tell, the suffix of a library. Raises `ToolFailure`."""
         if not self.known_version:
             self._find_out()
         return self.known_version
 
     def library_dirs(self) -> tuple[str, ...]:
-        """The directories that hold libraries with the version in their name, the root cut off. Raises `ToolFailure`."""
+        """The directories of its libraries, the root cut off. Raises `ToolFailure`."""
         if not self._library_dirs:
             self._find_out()
         return self._library_dirs
 
     def _find_out(self) -> None:
-        version = self._inferred_version()
+        version, library = self._inferred_version()
         if self.known_version and self.known_version != version:
             raise ToolFailure(f"unexpected version detected: {self.known_version} != {version}")
-        try:
-            found = self.libraries()(f"lib*.so.{version}")
-        except ToolFailure as e:
-            raise e.within("failed to locate versioned driver libraries") from None
+        found: tuple[str, ...] = (library,)
+        if self.search.every_directory:
+            try:
+                found = self.libraries()(f"lib*.so.{version}")
+            except ToolFailure as e:
+                raise e.within("failed to locate versioned driver libraries") from None
         self._library_dirs = tuple(self.relative(d) for d in dict.fromkeys(map(posixpath.dirname, found)))
         self.known_version = version
 
-    def _inferred_version(self) -> str:
+    def _inferred_version(self) -> tuple[str, str]:
+        """The version, and the library that told it. Raises `ToolFailure`."""
         errors = []
-        for stem in ("libcuda.so.", "libnvidia-ml.so."):
+        for stem in self.search.stems:
+            pattern = stem + (self.known_version or "*.*")
             try:
-                found = self.libraries()(stem + (self.known_version or "*.*"))
+                found = self.libraries()(pattern)
             except ToolFailure as e:
-                errors.append(f"failed to locate {go_quote(stem)}: {e.text}")
+                text = e.text
+                if self.search.pattern_told:
+                    text = text.replace(f"{pattern}: not found", f"pattern {pattern} not found", 1)
+                errors.append(f"failed to locate {go_quote(stem) if self.search.names_stem else 'libcuda.so'}: {text}")
                 continue
             version = posixpath.basename(found[0]).removeprefix(stem)
             if version:
-                return version
+                return version, found[0]
             errors.append(f"failed to extract version from path {found[0]}")
         raise ToolFailure("\n".join(errors))
 

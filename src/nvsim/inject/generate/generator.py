@@ -12,7 +12,7 @@ from attrs import define, frozen
 from nvsim.inject.cdi.spec import Edits
 from nvsim.inject.generate.csv_files import default_files
 from nvsim.inject.generate.discover import DEFAULT_HOOK_PATH, Discoverer, HookCreator, edits_of
-from nvsim.inject.generate.driver import Driver
+from nvsim.inject.generate.driver import NEWEST_SEARCH, Driver, DriverSearch
 from nvsim.inject.generate.host import CdiHost, Nvml, can_load, host_library, is_integrated, open_nvml
 from nvsim.inject.generate.lookup import libraries
 from nvsim.inject.generate.platform import NVML_LIBRARY, platform_of
@@ -44,6 +44,7 @@ class GenerateOptions:
     csv_compat_root: str = ""
     no_gids: bool = False
     empty_ldcache_hook: bool = False
+    driver_search: DriverSearch = NEWEST_SEARCH
 
 
 @define(slots=True)
@@ -123,6 +124,7 @@ def new_generator(host: CdiHost, log: ToolLog, options: GenerateOptions) -> Gene
         options.library_paths,
         options.config_paths,
         _driver_version(host, log, nvml_library, sandbox),
+        options.driver_search,
     )
     return Generator(
         host,
