@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from nvsim.cli.output import Output, output_options, verdict_status, with_progress
 from nvsim.cli.scenarios import image_argument, open_sources, scenario_options, scenarios_of, settled
+
+if TYPE_CHECKING:
+    from nvsim.programs import KnownProgram
+    from nvsim.scenario.model import Scenario
 
 
 @click.command(name="run", context_settings={"allow_interspersed_args": False})
@@ -26,19 +30,21 @@ def command(output: Output, argv: tuple[str, ...], strict: bool, trace: bool, **
     nvsim run --host eks-al2-535 -e NVIDIA_VISIBLE_DEVICES=all example:nix-torch
     nvsim run --host ubuntu2404-550 --gpus all example:debian12 nvidia-smi
     """
-    predict(output, options, argv or None, strict, trace)
+    sources = open_sources(options.pop("no_cache"))
+    predict(output, scenarios_of(options, sources, argv or None), sources.programs, strict, trace)
 
 
 def predict(
-    output: Output, options: dict[str, Any], argv: tuple[str, ...] | None, strict: bool, trace: bool = False
+    output: Output,
+    scenarios: tuple[Scenario, ...],
+    programs: tuple[KnownProgram, ...],
+    strict: bool,
+    trace: bool = False,
 ) -> None:
     """Simulate and diagnose one scenario a host, print the answer, and end with its status."""
     from nvsim.diagnosis.explain import diagnose
     from nvsim.simulate import simulate
 
-    sources = open_sources(options.pop("no_cache"))
-    scenarios = scenarios_of(options, sources, argv)
-    programs = sources.programs
     diagnoses = [diagnose(simulate(s, programs), programs) for s in with_progress(scenarios, "hosts", len(scenarios))]
     settled(*scenarios)
     if output.form == "json":

@@ -15,10 +15,10 @@ from nvsim.scenario.read import Sources, make_scenario, verify
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
+    from nvsim.image.model import Image
     from nvsim.scenario.model import Scenario
 
 NAMES = tuple(option.name for option in OPTIONS)
-_FILES = ("config", "cdi_spec")
 
 
 def scenario_options(*, hosts: str = "some", left_out: tuple[str, ...] = ()) -> Callable[[Any], Any]:
@@ -75,10 +75,12 @@ def settled(*scenarios: Scenario) -> None:
         verify(image.tree)
 
 
-def scenarios_of(options: dict[str, Any], sources: Sources, command: tuple[str, ...] | None) -> tuple[Scenario, ...]:
-    """One scenario a host. Raises `InputError`."""
+def scenarios_of(
+    options: dict[str, Any], sources: Sources, command: tuple[str, ...] | None, image: Image | None = None
+) -> tuple[Scenario, ...]:
+    """One scenario a host; `image` where it was loaded already. Raises `InputError`."""
     values = option_values(options)
-    image = sources.image(options["image"])
+    image = image if image is not None else sources.image(options["image"])
     return tuple(make_scenario(sources.host(h), image, values, command) for h in options["hosts"])
 
 

@@ -158,8 +158,10 @@ def skipped_because(plan: InjectionPlan | None, copy: HostCopy) -> Skipped | Non
 
 
 def sentences(because: tuple[Because, ...]) -> tuple[str, ...]:
-    """The reasons as lines of evidence."""
-    return tuple(f"{b.input}: {b.text}" if b.input else b.text for b in because)
+    """The reasons as lines of evidence: the input, and what it decided."""
+    return tuple(
+        b.text if not b.input or b.text.startswith(b.input.split()[-1]) else f"{b.input}: {b.text}" for b in because
+    )
 
 
 @frozen(slots=True)

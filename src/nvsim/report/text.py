@@ -129,6 +129,9 @@ def _finding(finding: Finding, number: str, style: Style, before: Iterable[Findi
     """One cause: what, the facts it rests on, what helps."""
     code = style.paint(f"[{finding.code} {finding.slug}]", "dim")
     lines = [*wrapped(short(finding.message), "     ", f"  {number} "), f"     {code}{_after(finding, before)}"]
+    twin = _twin(finding, before)
+    if twin is not None:
+        return [*lines, f"     mended as {twin} is"]
     for fact in finding.evidence:
         lines += wrapped(short(fact), "         ", "       - ")
     for proposal in finding.fixes:
@@ -136,6 +139,14 @@ def _finding(finding: Finding, number: str, style: Style, before: Iterable[Findi
     if finding.advice:
         lines += wrapped(finding.advice, "       ")
     return lines
+
+
+def _twin(finding: Finding, before: Iterable[Finding]) -> int | None:
+    """The number of an earlier cause of the same kind that the same change mends."""
+    if not finding.fixes:
+        return None
+    pairs = enumerate(before, 1)
+    return next((n for n, f in pairs if f.code == finding.code and f.fixes[:1] == finding.fixes[:1]), None)
 
 
 def _after(finding: Finding, before: Iterable[Finding]) -> str:
