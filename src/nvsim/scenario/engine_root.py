@@ -106,6 +106,9 @@ def _mount_volume(editor: Editor, volume: Volume, host: Tree, kind: str, words: 
         else:
             editor.mount_node(mount, source.node, origin)
         return None
+    if volume.kind == "volume" and isinstance(editor.node(dst), Directory):
+        name = volume.src or volume.dst
+        return f"volume {name} was taken as new: Docker copies what the image has at {volume.dst} into it"
     if volume.kind == "bind" and volume.src == "/dev/null":
         editor.mount_node(Mount(dst, volume.src, flags), Special("char", (1, 3), 0o666, origin=origin), origin)
         return None
