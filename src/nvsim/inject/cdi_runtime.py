@@ -18,8 +18,6 @@ from nvsim.inject.cdi.registry import DEFAULT_DIRS, Registry, load_registry, spe
 from nvsim.inject.cdi.spec import CdiSpec, Edits
 from nvsim.inject.generate.csv_files import DEFAULT_DIR, csv_files
 from nvsim.inject.generate.driver import NEWEST_SEARCH, DriverSearch
-from nvsim.inject.generate.generate import generate_spec
-from nvsim.inject.generate.generator import GenerateOptions, new_generator
 from nvsim.inject.generate.host import CdiHost
 from nvsim.inject.log import ToolFailure, ToolLog
 from nvsim.toolkit.cdi_name import is_qualified
@@ -117,7 +115,12 @@ def requested_names(settings: CdiSettings) -> list[str]:
 
 def generated_specs(host: CdiHost, settings: CdiSettings, requests: Sequence[Generated], log: ToolLog) -> list[CdiSpec]:
     """The in-memory specs for these requests, in order. Raises `ToolFailure`."""
-    csv = csv_files(host, settings.csv_dir, not settings.every_csv) if requests else ()
+    if not requests:
+        return []
+    from nvsim.inject.generate.generate import generate_spec
+    from nvsim.inject.generate.generator import GenerateOptions, new_generator
+
+    csv = csv_files(host, settings.csv_dir, not settings.every_csv)
     out = []
     for request in requests:
         options = GenerateOptions(

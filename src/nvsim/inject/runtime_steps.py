@@ -22,8 +22,6 @@ from nvsim.inject.generate.driver import SEARCHES, Driver, DriverSearch
 from nvsim.inject.generate.gated import gated_files
 from nvsim.inject.generate.host import CdiHost
 from nvsim.inject.log import ToolFailure, ToolLog
-from nvsim.inject.runtime_csv import csv_discoverer, cuda_properties, tegra_files
-from nvsim.inject.runtime_graphics import graphics_discoverer
 from nvsim.toolkit.cdi_request import CdiRequest, Generated, cdi_request, needs_graphics
 from nvsim.toolkit.config_schema import ToolkitConfig
 from nvsim.toolkit.devices import visible_devices
@@ -246,6 +244,8 @@ def _compat_hooks(editing: Editing) -> Discoverer | None:
 def _graphics(editing: Editing) -> Modifier | None:
     if not needs_graphics(editing.view, editing.release):
         return None
+    from nvsim.inject.runtime_graphics import graphics_discoverer
+
     devices = editing.devices or ()
     return editing.edited(graphics_discoverer(editing.driver, editing.hooks, devices, editing.release))
 
@@ -254,6 +254,8 @@ def _tegra_files(editing: Editing) -> Modifier | None:
     """Up to 1.13: the files by which a Tegra system is known."""
     if not has_tegra_files(editing.files.read):
         return None
+    from nvsim.inject.runtime_csv import tegra_files
+
     return editing.edited(tegra_files(editing.host, editing.log))
 
 
@@ -270,6 +272,8 @@ def _csv(editing: Editing) -> Modifier | None:
     if how == "spec-by-device":
         return editing.injected(editing.specs(editing.request().generate or ()))
     csv = editing.config.runtime.modes.csv
+    from nvsim.inject.runtime_csv import csv_discoverer
+
     every = editing.view.env.get("NVIDIA_REQUIRE_JETPACK") == "csv-mounts=all"
     found = csv_discoverer(editing.driver, editing.hooks, csv.mount_spec_path, every, editing.release)
     edits = editing.edited(found, env=(_VOID,) if how == "spec-void" else ())
@@ -288,6 +292,8 @@ def _unmet_requirements(editing: Editing) -> str | None:
         constraint = parse_requirements(wanted, library)
     except RequirementError as e:
         return str(e)
+    from nvsim.inject.runtime_csv import cuda_properties
+
     return unmet(constraint, cuda_properties(editing.host), library)
 
 

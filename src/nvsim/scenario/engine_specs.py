@@ -10,10 +10,8 @@ import posixpath
 from attrs import evolve
 
 from nvsim.host.profile import HostProfile, KeptSpec
-from nvsim.inject.cdi.load import dump_json
 from nvsim.inject.cdi.registry import Registry, load_registry, spec_files
 from nvsim.inject.cdi.spec import CdiMount, CdiSpec
-from nvsim.inject.generate.command import run_generate
 from nvsim.inject.generate.host import host_of_profile
 from nvsim.rootfs.resolve import Resolved, resolve
 from nvsim.scenario.engines import CDI_DIRS
@@ -68,6 +66,9 @@ def _place(path: str) -> str:
 
 def _kept_text(host: HostProfile, kept: KeptSpec) -> str | None:
     """The text of a kept spec; None when generating it fails (the service then leaves no file)."""
+    from nvsim.inject.cdi.load import dump_json
+    from nvsim.inject.generate.command import run_generate  # few hosts keep specs
+
     result = run_generate(host_of_profile(host), kept.argv, host.driver.root if host.driver.root != "/" else "")
     if not result.specs:
         return None

@@ -12,7 +12,6 @@ from attrs import define, field
 from nvsim.host.profile import HostProfile
 from nvsim.inject.cdi.plan import STAGES, is_nvidia_hook
 from nvsim.inject.generate.host import CdiHost, host_of_profile
-from nvsim.inject.hooks.command import run_hook
 from nvsim.inject.hooks.root import ERRNO_TEXT
 from nvsim.inject.log import ToolFailure
 from nvsim.inject.plan import DeviceNode, Effect, HookRun, Injected, InjectionPlan, PlannedMount
@@ -95,6 +94,8 @@ def _run_hooks(
                 return Injected(rootfs, effects, f"{step}: fork/exec {hook.path}: {ERRNO_TEXT['ENOENT']}", 1)
             if stage not in _IN_ROOT or not is_nvidia_hook(hook.path, hook.argv):
                 continue
+            from nvsim.inject.hooks.command import run_hook  # few containers have a hook that this is
+
             result = run_hook(hook.argv, rootfs, host, readonly=readonly, serial=serial, release=release)
             rootfs, serial = result.rootfs, result.serial
             effects += result.effects

@@ -9,9 +9,7 @@ from collections.abc import Iterable, Mapping
 from attrs import frozen
 
 from nvsim.inject.cdi.library import NEWEST_LIBRARY, CdiLibrary
-from nvsim.inject.cdi.load import parse_spec
 from nvsim.inject.cdi.spec import CdiDevice, CdiSpec, Edits
-from nvsim.inject.cdi.validate import spec_error
 from nvsim.inject.log import ToolFailure
 from nvsim.rootfs.node import Directory, File
 from nvsim.rootfs.resolve import Resolved, Resolver
@@ -109,6 +107,9 @@ def load_registry(files: Mapping[str, str], dirs: Iterable[str], library: CdiLib
 
 
 def _read(path: str, text: str, library: CdiLibrary) -> CdiSpec:
+    from nvsim.inject.cdi.load import parse_spec  # the readers are for hosts that have specs
+    from nvsim.inject.cdi.validate import spec_error
+
     because = (Because(f"CDI spec {path}", f"the CDI spec {path} says so"),)
     try:
         spec = parse_spec(text, because, library)
