@@ -11,7 +11,7 @@ from attrs import evolve, frozen
 from nvsim.rootfs.node import Directory, Node, Symlink
 from nvsim.rootfs.tree import Paths, Tree, join, parent_of
 
-MAX_LINKS = 40  # the 40th link fails (ELOOP)
+MAX_LINKS = 40  # as many can be followed; one more fails (ELOOP)
 NAME_MAX = 255
 PATH_MAX = 4096  # with the terminating NUL
 MOST_PATHS = 20_000  # that are remembered of one tree and user
@@ -140,7 +140,7 @@ class Resolver:
             return PathError("ENOENT", here, start.path, name, start.links)
         if not follow or not isinstance(node, Symlink):
             return Resolved(here, node, start.links)
-        if len(start.links) + 1 >= MAX_LINKS:
+        if len(start.links) >= MAX_LINKS:
             return PathError("ELOOP", here, links=start.links)
         return self._follow(start, here, node)
 
