@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -134,7 +133,7 @@ def diff(output: Output, first: str, second: str) -> None:
     data = data_dir()
     found = difference(load_host(first, data), load_host(second, data))
     if output.form == "json":
-        output.json(json.loads(json.dumps(found)))
+        output.json(found)
     else:
         output.text(difference_text(found, (first, second), output.style))
     same = not found["facts"] and not found["only_first"] and not found["only_second"] and not found["changed"]

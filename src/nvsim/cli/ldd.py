@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,6 +46,7 @@ def command(output: Output, image: str, programs: tuple[str, ...], **options: An
     nvsim ldd --all example:debian12
     """
     from nvsim.diagnosis.linkage import conf_lines, find_program, link
+    from nvsim.diagnosis.wishes import wishes_of
     from nvsim.report.ldd import Where
     from nvsim.rootfs.resolve import Resolver
     from nvsim.scenario.options import parse_cpu
@@ -69,13 +70,10 @@ def command(output: Output, image: str, programs: tuple[str, ...], **options: An
         _trace(output, found, paths, env, cpu)
         return
     linkages = [link(found.tree, p, env, cpu, resolver=resolver) for p in paths]
-    wishes = (
-        {p: _wishes(image, found, linkage) for p, linkage in zip(paths, linkages, strict=True)}
-        if options["optional"]
-        else {}
-    )
+    read = _reader(image)
+    wishes = {x.path: wishes_of(found.tree, x, env, cpu, read) for x in linkages} if options["optional"] else {}
     verify(found.tree)
-    _print(output, linkages, where, wishes, found, env, cpu, options["as_tree"])
+    _print(output, linkages, where, wishes, options["as_tree"])
     click.get_current_context().exit(0 if all(x.ok for x in linkages) else 1)
 
 
@@ -104,35 +102,23 @@ def _environment(image: Image, options: dict[str, Any]) -> tuple[dict[str, str],
 
 
 def _print(
-    output: Output,
-    linkages: list[Linkage],
-    where: Where,
-    wishes: dict[str, dict[str, tuple[Wish, ...]]],
-    image: Image,
-    env: Mapping[str, str],
-    cpu: Cpu | None,
-    as_tree: bool,
+    output: Output, linkages: list[Linkage], where: Where, wishes: dict[str, dict[str, tuple[Wish, ...]]], as_tree: bool
 ) -> None:
     from nvsim.report.ldd import linkage_json, linkage_text, wish_json, wishes_text
 
-    present = {p: _present(image, p, found, env, cpu) for p, found in wishes.items()}
     if output.form == "json":
         rows = []
         for item in linkages:
             row = linkage_json(item, where)
-            if wishes:
-                told = wishes.get(item.path, {})
-                row["may_dlopen"] = {
-                    f: [wish_json(w, present[item.path].get(w.name)) for w in ws] for f, ws in told.items()
-                }
+            if item.path in wishes:
+                row["may_dlopen"] = {f: [wish_json(w) for w in ws] for f, ws in wishes[item.path].items()}
             rows.append(row)
         output.json({"schema": "nvsim-ldd/1", "programs": rows})
         return
     parts = []
     for item in linkages:
         parts.append(linkage_text(item, where, output.style, tree=as_tree))
-        for file, found in wishes.get(item.path, {}).items():
-            parts.append(wishes_text(file, found, present[item.path], output.style))
+        parts += [wishes_text(file, found, output.style) for file, found in wishes.get(item.path, {}).items()]
     output.text("".join(parts))
 
 
@@ -177,46 +163,15 @@ def _trace(output: Output, image: Image, paths: list[str], env: dict[str, str], 
     click.get_current_context().exit(0 if all(o.started for o in outcomes) else 1)
 
 
-def _wishes(spec: str, image: Image, found: Linkage) -> dict[str, tuple[Wish, ...]]:
-    """What each loaded file may dlopen, by file: read from the bytes of a directory's files, or told by a tree."""
-    from nvsim.diagnosis.wishes import Wish, wishes
-    from nvsim.rootfs.node import File
-    from nvsim.rootfs.resolve import Resolved, Resolver
+def _reader(spec: str) -> Callable[[str], bytes] | None:
+    """Reads a file of an image that is a directory; a tree file has no bytes, only what it tells."""
+    if not Path(spec).is_dir():
+        return None
 
-    resolver = Resolver(image.tree)
-    out: dict[str, tuple[Wish, ...]] = {}
-    for path in dict.fromkeys([found.path, *(i.path for i in found.linked if i.path is not None)]):
-        at = resolver.resolve(path)
-        if not isinstance(at, Resolved) or not isinstance(at.node, File) or at.node.facts.elf is None:
-            continue
-        elf = at.node.facts.elf
-        told: tuple[Wish, ...] = tuple(Wish(n, "string") for n in elf.so_strings)
-        if Path(spec).is_dir():
-            try:
-                told = wishes((Path(spec) / at.path.lstrip("/")).read_bytes())
-            except OSError as e:
-                raise InputError(f"cannot be read: {e.strerror}", source=at.path) from None
-        needed = {*elf.needed, elf.soname}
-        told = tuple(w for w in told if w.name not in needed)
-        if told:
-            out[path] = told
-    return out
+    def read(path: str) -> bytes:
+        try:
+            return (Path(spec) / path.lstrip("/")).read_bytes()
+        except OSError as e:
+            raise InputError(f"cannot be read: {e.strerror}", source=path) from None
 
-
-def _present(
-    image: Image, program: str, found: dict[str, tuple[Wish, ...]], env: Mapping[str, str], cpu: Cpu | None
-) -> dict[str, str | None]:
-    """Where each wished name would be found, asked as a dlopen by the file that wishes it, once the program runs."""
-    from nvsim.loader.outcome import DlopenCall, Machine, ProcessRequest
-    from nvsim.loader.process import start
-
-    names = {w.name: file for file, wished in found.items() for w in wished}
-    machine = Machine(cpu) if cpu is not None else Machine()
-    out: dict[str, str | None] = {}
-    for name, file in sorted(names.items()):
-        # a process of its own for each name: what one dlopen loads must not answer the next
-        session = start(image.tree, ProcessRequest(program, (program,), tuple(env.items())), machine)
-        call = DlopenCall(name, 1, "main" if file == program else file)
-        result = session.dlopen(call) if session.outcome.started else None
-        out[name] = result.path if result is not None and result.ok else None
-    return out
+    return read

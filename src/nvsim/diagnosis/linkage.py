@@ -279,8 +279,9 @@ def find_program(tree: Tree, name: str, path: str = _PATH) -> str:
         at = resolver.resolve(f"{directory}/{name}")
         if isinstance(at, Resolved) and isinstance(at.node, File):
             return f"{directory}/{name}"
-    for found in (p for store in _STORES for p in glob(resolver, f"{store}/*/bin/{name}")):
-        return found
+    in_store = next((p for store in _STORES for p in glob(resolver, f"{store}/*/bin/{name}")), None)
+    if in_store is not None:
+        return in_store
     known = {n for d in directories for n in _names(tree, resolver, d)}
     hint = did_you_mean(name, known) if known else "the tree has none of the directories of PATH"
     raise InputError(

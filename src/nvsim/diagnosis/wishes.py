@@ -7,9 +7,16 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 
-from attrs import frozen
+from attrs import evolve, frozen
+
+from nvsim.diagnosis.linkage import Linkage
+from nvsim.loader.outcome import Cpu, DlopenCall, Machine, ProcessRequest
+from nvsim.loader.process import start
+from nvsim.rootfs.node import File
+from nvsim.rootfs.resolve import Resolved, Resolver
+from nvsim.rootfs.tree import Tree
 
 _OWNER = b"FDO\0"
 _TYPE = 0x407C0C0A
@@ -18,13 +25,15 @@ _NAME = re.compile(rb"(?<![\w./+-])(lib[A-Za-z0-9_+.-]{1,60}?\.so(?:\.[0-9]{1,6}
 
 @frozen(slots=True)
 class Wish:
-    """A library that a file may dlopen. `source`: note (metadata) or string; the rest is what the metadata tells."""
+    """A library that a file may dlopen. `source`: note (metadata) or string; then what the metadata tells. `path`: where a dlopen by
+    the file would find it (None: nowhere, or not asked)."""
 
     name: str
     source: str
     priority: str = ""
     feature: str = ""
     description: str = ""
+    path: str | None = None
 
 
 def wishes(data: bytes) -> tuple[Wish, ...]:
@@ -56,3 +65,34 @@ def _of_note(text: bytes) -> Iterator[Wish]:
             words = [str(entry.get(k, "")) for k in ("priority", "feature", "description")]
             for name in entry["soname"]:
                 yield Wish(str(name), "note", *words)
+
+
+def wishes_of(
+    tree: Tree, found: Linkage, env: Mapping[str, str], cpu: Cpu | None, read: Callable[[str], bytes] | None = None
+) -> dict[str, tuple[Wish, ...]]:
+    """What each file that a program loads may dlopen beside what it needs, by file, and where a dlopen by that file would find it.
+
+    `read` gives the bytes of a file by its canonical path; without it, the tree's own word (``so_strings``) counts.
+    """
+    resolver = Resolver(tree)
+    out: dict[str, tuple[Wish, ...]] = {}
+    for path in dict.fromkeys([found.path, *(i.path for i in found.linked if i.path is not None)]):
+        at = resolver.resolve(path)
+        if not isinstance(at, Resolved) or not isinstance(at.node, File) or at.node.facts.elf is None:
+            continue
+        elf = at.node.facts.elf
+        told = wishes(read(at.path)) if read is not None else tuple(Wish(n, "string") for n in elf.so_strings)
+        told = tuple(w for w in told if w.name not in (*elf.needed, elf.soname))
+        if told:
+            out[path] = tuple(evolve(w, path=_where(tree, found.path, path, w.name, env, cpu)) for w in told)
+    return out
+
+
+def _where(tree: Tree, program: str, file: str, name: str, env: Mapping[str, str], cpu: Cpu | None) -> str | None:
+    """Where a dlopen of `name` by `file` finds it in a process of its own, where no other dlopen was made before."""
+    machine = Machine(cpu) if cpu is not None else Machine()
+    session = start(tree, ProcessRequest(program, (program,), tuple(env.items())), machine)
+    if not session.outcome.started:
+        return None
+    result = session.dlopen(DlopenCall(name, 1, "main" if file == program else file))
+    return result.path if result.ok else None

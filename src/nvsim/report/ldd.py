@@ -145,25 +145,19 @@ def _less(have: str, need: str) -> bool:
     return numbers(have) < numbers(need)
 
 
-def wishes_text(path: str, found: Sequence[Wish], present: Mapping[str, str | None], style: Style = PLAIN) -> str:
-    """What a file may dlopen, and whether that would be found by its loader (`present`: name -> path or None)."""
-    lines = [f"  {path} may dlopen:"]
+def wishes_text(path: str, found: Sequence[Wish], style: Style = PLAIN) -> str:
+    """What a file may dlopen, and where its loader would find that."""
     rows = []
     for wish in found:
-        where = present.get(wish.name)
-        source = (
-            f"metadata, {wish.priority or 'no priority'}{': ' + wish.description if wish.description else ''}"
-            if wish.source == "note"
-            else "a string in the file"
-        )
-        rows.append(
-            [
-                f"    {wish.name}",
-                f"=> {where}" if where else style.paint("=> not found", "yellow"),
-                style.paint(f"({source})", "dim"),
-            ]
-        )
-    return "\n".join([*lines, *columns(rows)]) + "\n"
+        where = f"=> {wish.path}" if wish.path else style.paint("=> not found", "yellow")
+        rows.append([f"    {wish.name}", where, style.paint(f"({_source(wish)})", "dim")])
+    return "\n".join([f"  {path} may dlopen:", *columns(rows)]) + "\n"
+
+
+def _source(wish: Wish) -> str:
+    if wish.source == "string":
+        return "a string in the file"
+    return f"metadata, {wish.priority or 'no priority'}{f': {wish.description}' if wish.description else ''}"
 
 
 def summary_text(found: Iterable[Linkage], name: str, where: Where, style: Style = PLAIN) -> str:
@@ -246,12 +240,12 @@ def linkage_json(found: Linkage, where: Where) -> dict[str, Any]:
     }
 
 
-def wish_json(wish: Wish, path: str | None) -> dict[str, Any]:
+def wish_json(wish: Wish) -> dict[str, Any]:
     """One dlopen candidate."""
     told = {"priority": wish.priority, "feature": wish.feature, "description": wish.description}
     return {
         "name": wish.name,
         "source": wish.source,
-        "path": path,
+        "path": wish.path,
         **({"metadata": told} if wish.source == "note" else {}),
     }

@@ -117,7 +117,7 @@ def _mount_volume(editor: Editor, volume: Volume, host: Tree, kind: str, words: 
     )
     if volume.kind == "bind":
         return f"{volume.src} is not in the host profile: it was mounted as an empty directory"
-    return f"volume {volume.src or volume.dst} was taken as empty"
+    return f"volume {volume.src or volume.dst} was taken as empty" if volume.kind == "volume" else None
 
 
 def _missing_target(error: PathError, wanted: str) -> str:
