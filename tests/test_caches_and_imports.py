@@ -1,0 +1,136 @@
+"""What a start costs, and that no cache changes an answer: off, cold, warm, in one process or many."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from elfwriter import write_elf
+from nvsim.elf.store import SETTLED, cache_info
+
+ENV = {k: v for k, v in os.environ.items() if not k.startswith(("NVSIM", "XDG"))}
+
+
+def python(code: str, *arguments: str) -> str:
+    """What a fresh interpreter prints."""
+    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True, env=ENV)
+    return done.stdout
+
+
+LOAD = """
+import sys, json
+import nvsim
+from nvsim.batch import answer_line
+query = {"kind": "load", "input": {"exec": "/bin/app", "rootfs": {"tree": {
+    "/bin/app": {"type": "file", "size": 4096, "elf": {"interp": "/lib64/ld-linux-x86-64.so.2", "needed": ["libx.so"]}},
+    "/lib64/libx.so": {"type": "file", "size": 4096, "elf": {"soname": "libx.so", "needed": []}},
+    "/lib64/ld-linux-x86-64.so.2": {"type": "file", "size": 4096, "elf": {"soname": "ld-linux-x86-64.so.2", "needed": []},
+        "loader": {"libc": "glibc", "version": "2.36", "system_dirs": ["/lib64"]}}}}}}
+answer = json.loads(answer_line(json.dumps(query)))
+assert answer["result"]["started"], answer
+print(" ".join(sys.modules))
+"""
+
+
+def test_a_load_query_imports_nothing_that_it_does_not_use() -> None:
+    loaded = set(python(LOAD).split())
+    heavy = {"elftools", "rich", "yaml", "click", "tomllib", "tempfile", "asyncio", "multiprocessing", "sqlite3"}
+    assert not heavy & {name.partition(".")[0] for name in loaded}
+    unused = ("nvsim.inject", "nvsim.toolkit", "nvsim.diagnosis", "nvsim.report", "nvsim.host", "nvsim.loader.musl")
+    assert not [name for name in loaded if name.startswith(unused)]
+
+
+def test_importing_the_package_imports_none_of_its_modules() -> None:
+    loaded = python("import sys; before = set(sys.modules); import nvsim; print(' '.join(set(sys.modules) - before))")
+    assert set(loaded.split()) <= {"nvsim", "types", "__future__"}
+
+
+def test_the_help_imports_no_part_of_the_pipeline() -> None:
+    code = "import sys; sys.argv = ['nvsim', '--help']\nfrom nvsim.cli.main import main\n"
+    code += "try:\n main()\nexcept SystemExit: pass\nprint(' '.join(sys.modules))"
+    loaded = python(code).splitlines()[-1].split()
+    assert "click" in loaded
+    heavy = ("attr", "nvsim.loader", "nvsim.inject", "nvsim.elf", "nvsim.rootfs", "rich", "yaml", "elftools")
+    assert not [name for name in loaded if name.startswith(heavy)]
+
+
+@pytest.fixture
+def rootfs(tmp_path: Path) -> Path:
+    """A directory with a program, two libraries and this machine's idea of nothing else."""
+    top = tmp_path / "rootfs"
+    files = {
+        "bin/app": write_elf(interp="/lib64/ld-linux-x86-64.so.2", needed=("liba.so", "libmissing.so")),
+        "lib64/liba.so": write_elf(soname="liba.so", needed=("libb.so",)),
+        "usr/lib64/libb.so": write_elf(soname="libb.so"),
+        "lib64/ld-linux-x86-64.so.2": write_elf(soname="ld-linux-x86-64.so.2"),
+    }
+    for name, data in files.items():
+        (top / name).parent.mkdir(parents=True, exist_ok=True)
+        (top / name).write_bytes(data)
+        (top / name).chmod(0o755)
+        os.utime(top / name, (0, 0))
+    time.sleep(SETTLED + 0.1)  # what has just changed is not kept on disk
+    return top
+
+
+def nvsim(arguments: list[str], **env: str) -> tuple[int, bytes, bytes]:
+    done = subprocess.run(
+        [sys.executable, "-m", "nvsim", *arguments], capture_output=True, check=False, env={**ENV, **env}
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_answers_are_the_same_bytes_with_caches_on_and_off_cold_and_warm(rootfs: Path, tmp_path: Path) -> None:
+    kept = {"XDG_CACHE_HOME": str(tmp_path / "cache")}
+    commands = (
+        ["ldd", "--format", "json", str(rootfs), "/bin/app"],
+        [
+            "run",
+            "--format",
+            "json",
+            "--host",
+            "eks-al2-535",
+            "-e",
+            "NVIDIA_VISIBLE_DEVICES=all",
+            str(rootfs),
+            "/bin/app",
+        ],
+    )
+    for command in commands:
+        cold = nvsim(command, **kept)
+        assert cold[0] == 1, cold[2]
+        assert cache_info(str(tmp_path / "cache/nvsim")).records >= 4
+        assert nvsim(command, **kept) == cold  # warm
+        assert nvsim(command, NVSIM_NO_CACHE="1") == cold
+        assert nvsim([command[0], "--no-cache", *command[1:]], **kept) == cold
+
+
+BATCH = [
+    {"id": n, "kind": "run", "input": {"host": host, "image": image, "env": {"NVIDIA_VISIBLE_DEVICES": "all", **more}}}
+    for n, (host, image, more) in enumerate(
+        [
+            ("eks-al2-535", "example:nix-torch", {}),
+            ("ubuntu2404-550", "example:debian12", {"LD_LIBRARY_PATH": "/usr/lib64"}),
+            ("eks-al2-535", "example:nix-torch", {"LD_LIBRARY_PATH": "/usr/lib64"}),
+        ]
+    )
+]
+
+
+def batch(queries: list[dict[str, object]]) -> list[bytes]:
+    text = "".join(f"{json.dumps(q)}\n" for q in queries).encode()
+    done = subprocess.run(
+        [sys.executable, "-m", "nvsim", "batch"], input=text, capture_output=True, check=True, env=ENV
+    )
+    return done.stdout.splitlines()
+
+
+def test_answers_are_the_same_bytes_in_one_process_or_many() -> None:
+    many = [batch([query])[0] for query in BATCH]
+    assert batch([*BATCH, *reversed(BATCH)]) == [*many, *reversed(many)]
