@@ -25,10 +25,10 @@ from nvsim.host.read import list_hosts as _list_hosts
 from nvsim.image.example import list_examples as _list_examples
 from nvsim.image.model import Image, ImageConfig
 from nvsim.inject.plan import InjectionPlan
+from nvsim.loader.cpu import parse_cpu
 from nvsim.loader.outcome import Cpu
 from nvsim.report.json import result_json
 from nvsim.scenario.model import Scenario, Settings, Volume
-from nvsim.scenario.options import parse_cpu
 from nvsim.scenario.read import Sources, make_scenario, with_config
 from nvsim.simulate import Result
 from nvsim.simulate import simulate as _simulate

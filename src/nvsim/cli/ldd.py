@@ -47,9 +47,9 @@ def command(output: Output, image: str, programs: tuple[str, ...], **options: An
     """
     from nvsim.diagnosis.linkage import conf_lines, find_program, link
     from nvsim.diagnosis.wishes import wishes_of
+    from nvsim.loader.cpu import parse_cpu
     from nvsim.report.ldd import Where
     from nvsim.rootfs.resolve import Resolver
-    from nvsim.scenario.options import parse_cpu
     from nvsim.scenario.read import with_config
 
     if bool(programs) == bool(options["everything"]):

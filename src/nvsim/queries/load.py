@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from nvsim.errors import InputError
+from nvsim.loader.cpu import parse_cpu
 from nvsim.loader.outcome import Cpu, DlopenCall, DlopenResult, Machine, Outcome, ProcessRequest
 from nvsim.loader.process import listing, run
 from nvsim.rootfs.treefile import tree_from_json
@@ -63,12 +64,7 @@ def _machine(query: dict[str, Any]) -> Machine:
         hwcaps = tuple(given.get("hwcaps", cpu.hwcaps))
         cpu = Cpu(int(level), given.get("platform", cpu.platform), hwcaps, given.get("machine", cpu.machine))
     elif isinstance(given, str):
-        level = given.removeprefix("x86-64-v") if given.startswith("x86-64-v") else "1"
-        if not level.isdigit():
-            raise InputError(f"cpu {given!r} is no level", hint="x86-64, x86-64-v2, x86-64-v3 or x86-64-v4")
-        cpu = Cpu(
-            int(level), "haswell" if int(level) >= 3 else "x86_64", cpu.hwcaps if int(level) >= 4 else ("x86_64",)
-        )
+        cpu = parse_cpu(given)
     return Machine(cpu, str(query.get("kernel", "6.18")))
 
 

@@ -15,7 +15,7 @@ from typing import Any
 from attrs import frozen
 
 from nvsim.errors import InputError
-from nvsim.loader.outcome import Cpu
+from nvsim.loader.cpu import parse_cpu
 from nvsim.rootfs.datafile import did_you_mean
 from nvsim.scenario import options_docker as docker
 from nvsim.scenario.model import Settings, Volume
@@ -23,7 +23,6 @@ from nvsim.scenario.model import Settings, Volume
 MODES = ("auto", "legacy", "cdi", "jit-cdi", "csv")
 ENGINES = ("docker", "podman", "containerd", "cri-o")
 PLUGINS = ("envvar", "volume-mounts", "cdi-annotations", "cdi-cri", "bind-mount")
-LEVELS = {"x86-64": 1, "x86-64-v1": 1, "x86-64-v2": 2, "x86-64-v3": 3, "x86-64-v4": 4}
 
 
 @frozen(slots=True)
@@ -216,23 +215,6 @@ def _text_of(value: Any, name: str, read: Callable[[str], str]) -> tuple[str, st
     if isinstance(value, Mapping) and isinstance(value.get("path"), str):
         return f"/etc/cdi/{Path(value['path']).name}", read(value["path"])
     raise InputError(f"{name} must be an object with 'path' or 'text'")
-
-
-def parse_cpu(text: str) -> Cpu:
-    """``--cpu``: a level of the x86-64 psABI, ``aarch64``, or ``native`` for the machine that nvsim runs on."""
-    if text == "native":
-        from nvsim.loader.native import native_machine
-
-        return native_machine().cpu
-    if text in ("aarch64", "arm64"):
-        return Cpu(1, "aarch64", (), "aarch64")
-    level = LEVELS.get(text)
-    if level is None:
-        raise InputError(
-            f"unknown CPU {text!r}", source="--cpu", hint=did_you_mean(text, [*LEVELS, "native", "aarch64"])
-        )
-    hwcaps = ("avx512_1", "x86_64") if level >= 4 else ("x86_64",)
-    return Cpu(level, "haswell" if level >= 3 else "x86_64", hwcaps)
 
 
 class _Values:
