@@ -1,4 +1,4 @@
-"""``python -m tests.fuzz``: the modules that the fuzzer shares with the tests lie in the directory above it."""
+"""``python -m tests.fuzz [corpus | mangle] ...``: the modules that the fuzzer shares with the tests lie in the directory above it."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ import sys
 from pathlib import Path
 
 
-def run() -> int:
+def run(argv: list[str]) -> int:
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-    from fuzz.command import main
+    from fuzz import command, corpus, mangle
 
-    return main(sys.argv[1:])
+    others = {"corpus": corpus.main, "mangle": mangle.main}
+    if argv and argv[0] in others:
+        return others[argv[0]](argv[1:])
+    return command.main(argv)
 
 
 if __name__ == "__main__":
-    raise SystemExit(run())
+    raise SystemExit(run(sys.argv[1:]))

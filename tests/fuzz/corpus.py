@@ -1,4 +1,4 @@
-"""Every ELF file of a root against ``ld.so --list``, run in a chroot of that root: ``python -m tests.fuzz.corpus ROOT [DIR...]``.
+"""Every ELF file of a root against ``ld.so --list``, run in a chroot of that root: ``python -m tests.fuzz corpus ROOT [DIR...]``.
 
 A program is listed by the interpreter that it names, a library by the loader of the root. Compared are the exit status, stderr and the
 list, without addresses and without the vdso; what nvsim does not know is counted apart.
@@ -10,7 +10,6 @@ import argparse
 import re
 import shutil
 import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -112,7 +111,7 @@ def listings(
 
 
 def main(argv: Sequence[str]) -> int:
-    parser = argparse.ArgumentParser(prog="python -m tests.fuzz.corpus", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tests.fuzz corpus", description=__doc__)
     parser.add_argument("root", help="the root directory; / for this machine (other roots need the right to chroot)")
     parser.add_argument(
         "directories", nargs="*", default=DIRECTORIES, help=f"inside it (default {' '.join(DIRECTORIES)})"
@@ -140,7 +139,3 @@ def main(argv: Sequence[str]) -> int:
     print(", ".join(f"{name} {number}" for name, number in sorted(counts.items())))
     print(f"nvsim {ours_s:.1f} s, the loader {real_s:.1f} s")
     return 1 if counts["differ"] else 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main(sys.argv[1:]))

@@ -1,4 +1,4 @@
-"""Broken ELF files and ld.so.caches: ``python -m tests.fuzz.mangle --count 50000``.
+"""Broken ELF files and ld.so.caches: ``python -m tests.fuzz mangle --count 50000``.
 
 Bytes of good files are changed at random, with a liking for the headers and tables that offsets and counts stand in. Whatever comes out
 is read, and then loaded: as a program, as a library that a program needs, as a loader, as the cache. Nothing may be raised but
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import struct
-import sys
 import tempfile
 import time
 import traceback
@@ -200,7 +199,7 @@ def trouble(
 
 
 def main(argv: Sequence[str]) -> int:
-    parser = argparse.ArgumentParser(prog="python -m tests.fuzz.mangle", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tests.fuzz mangle", description=__doc__)
     parser.add_argument("--seed", default="0")
     parser.add_argument("--count", type=int, default=50000)
     parser.add_argument("--show", type=int, default=5)
@@ -212,7 +211,3 @@ def main(argv: Sequence[str]) -> int:
         print(f"mutation {each.number}: {each.what}")
     print(f"{options.count} mutations: {', '.join(f'{n} {k}' for k, n in sorted(ends.items()))}; {len(found)} troubles")
     return 1 if found else 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main(sys.argv[1:]))
