@@ -17,6 +17,7 @@ from nvsim.image.read import load_image
 from nvsim.programs import load_programs
 from nvsim.rootfs.node import Special
 from nvsim.scenario.engine_call import gpus_request
+from nvsim.scenario.engine_words import Speaker
 from nvsim.scenario.engines import ENGINES, engine_named, table_page
 from nvsim.scenario.model import Scenario, Settings
 from nvsim.simulate import Result, simulate
@@ -244,3 +245,55 @@ def test_engines_are_named_with_or_without_a_release() -> None:
     for bad in ("lxc", "docker-new", "docker-"):
         with pytest.raises(InputError):
             engine_named(bad)
+
+
+# -- the words of engines ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("engine", "text", "status"),
+    [
+        ("docker-19.3", 'starting container process caused "exec: \\"nosuch\\": executable file', 127),
+        (
+            "docker-28.5",
+            'start container process: exec: "nosuch": executable file not found in $PATH: unknown\n\nRun',
+            127,
+        ),
+        ("podman-5.4", 'Error: runc: runc create failed: unable to start container process: exec: "nosuch"', 127),
+        ("containerd-2.1", "failed to create containerd task: failed to create shim task: OCI runtime create", 128),
+        ("cri-o-1.33", 'container create failed: exec: "nosuch": executable file not found in $PATH', None),
+    ],
+)
+def test_each_engine_tells_of_a_missing_program_in_its_words(engine: str, text: str, status: int | None) -> None:
+    result = run("ubuntu2204-535", command=("nosuch",), engine=engine)
+    assert text in result.main.message and result.main.exit_code == status
+
+
+def test_a_runtime_that_refuses_is_named_by_podman() -> None:
+    asked = {"runtime": "nvidia", "mode": "cdi", "env": ("NVIDIA_VISIBLE_DEVICES=foo",)}
+    told = "could not apply required modification to OCI specification: error modifying OCI spec: failed to inject CDI devices: "
+    shown = run("ubuntu2204-535", engine="podman-5.4", **asked).main
+    assert shown.message.startswith(
+        f"Error: OCI runtime error: nvidia-container-runtime: {told}unresolvable CDI devices"
+    )
+    shown = run("ubuntu2204-535", engine="containerd-2.1", **asked).main
+    assert f"failed to create shim task: OCI runtime create failed: {told}" in shown.message and shown.exit_code == 128
+
+
+def test_a_spec_of_an_older_driver_fails_in_the_runtimes_words() -> None:
+    library = "/usr/lib/x86_64-linux-gnu/libEGL_nvidia.so.535.309.01"
+    shown = run("ubuntu2204-550-stale-cdi", devices=("nvidia.com/gpu=all",), engine="podman-5.4").main
+    not_found = "OCI runtime attempted to invoke a command that was not found"
+    assert shown.message == f"Error: crun: cannot stat `{library}`: No such file or directory: {not_found}"
+    shown = run("ubuntu2204-550-stale-cdi", devices=("nvidia.com/gpu=all",)).main
+    assert f'error mounting "{library}" to rootfs at "{library}": stat {library}: no such file' in shown.message
+    assert shown.exit_code == 127
+
+
+def test_crun_names_the_hook_that_failed() -> None:
+    speaker = Speaker("podman", (5, 4), "crun", (1,))
+    failure = "error running hook #2: error running hook: exit status 1, stdout: , stderr: told\n"
+    shown = speaker.create_failed(failure, "/usr/bin/nvidia-cdi-hook")
+    line = "Error: OCI runtime error: crun: error executing hook `/usr/bin/nvidia-cdi-hook` (exit code: 1)"
+    assert (shown.text, shown.status) == (f"told\n{line}", 125)
+    assert "`/usr/bin/nvidia-container-runtime-hook` (exit code: 1)" in speaker.hook_failed(1, "no GPU\n").text

@@ -23,7 +23,16 @@ from nvsim.scenario.cuda import CudaAnswer, cuda_answer
 from nvsim.scenario.engine import Process, process_of
 from nvsim.scenario.engine_call import Call, who_is_called
 from nvsim.scenario.engine_root import engine_root
-from nvsim.scenario.messages import Lookup, create_failed, exec_failed, look_up
+from nvsim.scenario.engine_words import (
+    DOCKER,
+    Shown,
+    Speaker,
+    engine_refused,
+    injection_failed,
+    speaker_of,
+    toolkit_refused,
+)
+from nvsim.scenario.messages import Lookup, look_up
 from nvsim.scenario.model import Scenario, Settings
 from nvsim.toolkit.request import ContainerRequest
 
@@ -130,29 +139,31 @@ def _simulate(scenario: Scenario, programs: tuple[KnownProgram, ...]) -> Result:
     refusal = _refusal(call, request)
     if refusal is not None or prepared is None:
         assert refusal is not None
-        main = ProcessResult(process.argv, "start-error", "fails", refusal[0], message=refusal[1], exit_code=refusal[2])
+        why, shown = refusal
+        main = ProcessResult(process.argv, "start-error", "fails", why, message=shown.text, exit_code=shown.status)
         return Result(scenario, process, call, request, main, assumptions=_unique(assumptions))
     process, plan, injected = stages.edited(process, prepared), prepared.plan, prepared.injected
     if injected.failure is not None:
-        shown = stages.failure_message(request, prepared)
+        shown = injection_failed(call, request, prepared)
         why = "injecting the driver fails"
-        main = ProcessResult(process.argv, "start-error", "fails", why, message=shown, exit_code=127)
+        main = ProcessResult(process.argv, "start-error", "fails", why, message=shown.text, exit_code=shown.status)
         return Result(scenario, process, call, request, main, plan, injected, assumptions=_unique(assumptions))
     machine = Machine(scenario.settings.cpu or scenario.host.cpu, scenario.host.kernel)
     settings, rootfs, met = scenario.settings, injected.rootfs, dict(ready.met)
-    main = run_process(rootfs, process, machine, programs, met, settings.dlopen, settings.dlopen_from)
+    speaker = speaker_of(call)
+    main = run_process(rootfs, process, machine, programs, met, settings.dlopen, settings.dlopen_from, speaker)
     checks = _checks(plan, rootfs, process, machine, programs, met)
     assumptions += main.assumptions
     cuda = _cuda(scenario, rootfs, process, main, machine)
     return Result(scenario, process, call, request, main, plan, injected, checks, _unique(assumptions), cuda)
 
 
-def _refusal(call: Call, request: ContainerRequest) -> tuple[str, str, int] | None:
-    """Why the container is not even tried: reason, what is shown, exit status. None = it is tried."""
+def _refusal(call: Call, request: ContainerRequest) -> tuple[str, Shown] | None:
+    """Why the container is not even tried, and what is shown then. None = it is tried."""
     if call.refusal is not None:
-        return f"the engine refuses the container: {call.because}", stages.engine_refusal_message(call), 125
+        return f"the engine refuses the container: {call.because}", engine_refused(call, call.refusal)
     if request.refused is not None:
-        return "the NVIDIA toolkit refuses the container", stages.refusal_message(request.refused), 127
+        return "the NVIDIA toolkit refuses the container", toolkit_refused(speaker_of(call), request.refused)
     return None
 
 
@@ -180,14 +191,16 @@ def run_process(
     met: dict[str, str | None],
     dlopen: tuple[str, ...] = (),
     dlopen_from: str = "main",
+    speaker: Speaker = DOCKER,
 ) -> ProcessResult:
-    """Look the program up, execute it, play what it is known to do, and make the dlopens that were asked for."""
+    """Look the program up, execute it, play what it is known to do, and make the dlopens that were asked for; `speaker` tells failures."""
     resolver = Resolver(rootfs, process.uid, process.gid)
-    lookup = look_up(resolver, process)
+    lookup = look_up(resolver, process, speaker.low_level)
     if lookup.path is None:
         error = lookup.error or ""
+        shown = speaker.start_failed(error)
         return ProcessResult(
-            process.argv, "start-error", "fails", error, lookup, message=create_failed(error), exit_code=lookup.exit
+            process.argv, "start-error", "fails", error, lookup, message=shown.text, exit_code=shown.status
         )
     env = tuple((k, v) for k, _, v in (e.partition("=") for e in process.env))
     request = ProcessRequest(lookup.path, process.argv, env, process.cwd, process.uid, process.gid)
@@ -199,8 +212,8 @@ def run_process(
             base, kind="exit", verdict="unknown", reason=outcome.unknown or "the loader's behaviour is not known"
         )
     if outcome.outcome == "exec-error":
-        message, status = exec_failed(lookup.path, outcome.errno or "")
-        return evolve(base, verdict="fails", reason=message, message=message, exit_code=status)
+        shown = speaker.exec_failed(lookup.path, outcome.errno or "")
+        return evolve(base, verdict="fails", reason=shown.text, message=shown.text, exit_code=shown.status)
     if not outcome.started:
         reason = (
             outcome.stderr.strip().splitlines()[0]

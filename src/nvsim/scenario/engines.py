@@ -8,10 +8,12 @@ from __future__ import annotations
 from attrs import evolve, frozen
 
 from nvsim.errors import InputError
+from nvsim.scenario.messages_engines import NEWEST
 from nvsim.scenario.model import Scenario
 
 Version = tuple[int, ...]
 HOOK, CDI = "hook", "cdi"
+RUNC_1_0: Version = (1, 0)  # runc before 1.1, which words a failed execve otherwise
 
 
 @frozen(slots=True)
@@ -21,7 +23,7 @@ class EngineRules:
     `gpus`: what ``--gpus`` becomes, in the order in which it is tried: "hook" (the engine adds nvidia-container-runtime-hook as a
     prestart hook), "cdi" (the devices ``nvidia.com/gpu=...`` of a CDI spec); () = the engine has no such option, or ignores it.
     `hook_program`, `cdi_program`: what must be in the engine's PATH for either (None = nothing). `cdi`: CDI devices are injected
-    without further configuration; `cdi_annotations`: annotations ``cdi.k8s.io/...`` ask for them too.
+    without further configuration; `low_level` is started in the release `low_level_version`; `cdi_annotations`: annotations ``cdi.k8s.io/...`` ask for them too.
     """
 
     engine: str
@@ -29,6 +31,7 @@ class EngineRules:
     gpus: tuple[str, ...]
     cdi: bool
     low_level: str = "runc"
+    low_level_version: Version = NEWEST
     cdi_annotations: bool = False
     hook_program: str | None = "nvidia-container-runtime-hook"
     cdi_program: str | None = None
@@ -36,13 +39,15 @@ class EngineRules:
 
 CDI_DIRS = ("/etc/cdi", "/var/run/cdi")
 _TABLE = (
-    EngineRules("docker", (19, 3), (HOOK,), False),
+    EngineRules("docker", (19, 3), (HOOK,), False, low_level_version=RUNC_1_0),
+    EngineRules("docker", (20, 10, 14), (HOOK,), False),
     EngineRules("docker", (28, 2), (HOOK,), True),
     EngineRules("docker", (29, 2), (CDI, HOOK), True, cdi_program="nvidia-cdi-hook"),
     EngineRules("podman", (1, 0), (), False, "crun"),
     EngineRules("podman", (4, 1), (), True, "crun"),
     EngineRules("podman", (6, 0), (CDI,), True, "crun"),
-    EngineRules("containerd", (1, 0), (), False),
+    EngineRules("containerd", (1, 0), (), False, low_level_version=RUNC_1_0),
+    EngineRules("containerd", (1, 6), (), False),
     EngineRules("containerd", (2, 0), (), True, cdi_annotations=True),
     EngineRules("cri-o", (1, 0), (), False),
     EngineRules("cri-o", (1, 23), (), True, cdi_annotations=True),
@@ -115,5 +120,8 @@ def table_page() -> str:
         since = ".".join(map(str, rules.since))
         cdi = "injected" if rules.cdi else "refused, unless switched on"
         asked = "ask for CDI devices" if rules.cdi_annotations else "passed on"
-        rows.append(f"| {rules.engine} | {since} | {words[rules.gpus]} | {cdi} | {asked} | {rules.low_level} |")
+        version = "" if rules.low_level_version == NEWEST else " " + ".".join(map(str, rules.low_level_version))
+        rows.append(
+            f"| {rules.engine} | {since} | {words[rules.gpus]} | {cdi} | {asked} | {rules.low_level}{version} |"
+        )
     return "\n".join(rows) + "\n"

@@ -101,10 +101,10 @@ def hook_failed(status: int, stderr: str, engine: str = "docker", version: tuple
     return create_failed(f"error during container init: {hook}", engine, version)
 
 
-def runtime_failed(stderr: str) -> str:
-    """What ``docker run`` prints when nvidia-container-runtime itself fails."""
+def runtime_failed(stderr: str, engine: str = "docker", version: tuple[int, ...] = DOCKER) -> str:
+    """What `engine` prints when nvidia-container-runtime itself fails."""
     unable = "runc create failed: unable to start container process: "
-    return create_failed(stderr.rstrip()).replace(unable, "")
+    return create_failed(stderr.rstrip(), engine, version, "nvidia-container-runtime").replace(unable, "")
 
 
 def exec_failed(path: str, errno: str, low_level: str = "runc", version: tuple[int, ...] = NEWEST) -> tuple[str, int]:

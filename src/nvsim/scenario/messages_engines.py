@@ -119,7 +119,9 @@ def create_text(engine: str, version: tuple[int, ...], reason: str, runtime: str
         reason = reason.replace('"', '\\"')  # the reason is quoted as a whole
     if engine == "podman" and runtime == "runc":
         reason = f"runc create failed: unable to start container process: {reason}"
-    words = {"runtime": runtime, "podman": _PODMAN.get(status, "OCI runtime error")}
+    if engine == "podman" and status not in _PODMAN:
+        return f"Error: OCI runtime error: {runtime}: {reason}"
+    words = {"runtime": runtime, "podman": _PODMAN.get(status, "")}
     before, after = (text.format_map(words) if engine == "podman" else text for text in (row.before, row.after))
     return f"{before}{reason}{after}"
 

@@ -24,10 +24,9 @@ from nvsim.scenario.engine import Process, capabilities_of
 from nvsim.scenario.engine_call import Call
 from nvsim.scenario.engine_runtime import run_on
 from nvsim.scenario.engine_spec import oci_config
-from nvsim.scenario.messages import create_failed, hook_failed, runtime_failed
 from nvsim.scenario.model import Scenario
 from nvsim.toolkit.releases import release_of
-from nvsim.toolkit.request import Because, ContainerRequest, Refusal
+from nvsim.toolkit.request import Because, ContainerRequest
 from nvsim.toolkit.resolve import resolve_request
 
 NEWEST = "1.20.0"
@@ -202,30 +201,6 @@ def merged_environment(env: tuple[str, ...], added: tuple[str, ...]) -> tuple[st
         entries.pop(name, None)
         entries[name] = value
     return tuple(f"{k}={v}" for k, v in entries.items())
-
-
-def engine_refusal_message(call: Call) -> str:
-    """What the engine prints when it refuses the container itself."""
-    text = call.refusal or ""
-    return f"Error: {text}" if call.engine.name == "podman" else f"docker: Error response from daemon: {text}"
-
-
-def refusal_message(refused: Refusal) -> str:
-    """What the engine shows when the toolkit refuses."""
-    return hook_failed(refused.exit, refused.stderr) if "hook" in refused.program else runtime_failed(refused.stderr)
-
-
-def failure_message(request: ContainerRequest, prepared: Prepared) -> str:
-    """What the engine shows when the injection fails."""
-    failure = prepared.injected.failure or ""
-    if prepared.stage == ENGINE:
-        return f"docker: Error response from daemon: CDI device injection failed: {failure}"
-    if prepared.stage == RUNTIME:
-        return runtime_failed(failure)
-    if prepared.stage == HOOK:
-        lines = "".join(f"{line}\n" for line in request.lines)
-        return hook_failed(prepared.injected.exit or 1, lines + failure)
-    return create_failed(f"error during container init: {failure}")
 
 
 def driver_facts(scenario: Scenario, rootfs: RootFS) -> dict[str, str | None]:
