@@ -21,6 +21,7 @@ from nvsim.elf.facts import (
 from nvsim.errors import InputError
 from nvsim.ldcache import CacheEntry, LdCache
 from nvsim.rootfs.node import (
+    OPAQUE_FILE,
     Behaviour,
     Directory,
     DlopenWish,
@@ -35,6 +36,7 @@ from nvsim.rootfs.tree import MemoryTree, Tree, walk
 
 FORMAT = "nvsim-tree/1"
 _CONTENTS = ("text", "elf", "ldcache", "json")
+_OPAQUE_KEYS = {"type", "size", "mode", "uid", "gid"}
 _KNOWN = {*_CONTENTS, "type", "size", "mode", "uid", "gid", "loader", "ldconfig", "exit", "behaviour"}
 
 
@@ -118,6 +120,8 @@ def _natural_size(facts: FileFacts) -> int:
 
 
 def _file_facts(entry: Mapping[str, Any]) -> FileFacts:
+    if entry.keys() <= _OPAQUE_KEYS:
+        return OPAQUE_FILE
     given = [k for k in _CONTENTS if k in entry]
     if len(given) > 1:
         raise InputError(f"a file has at most one of {', '.join(_CONTENTS)}; this one has {', '.join(given)}")
