@@ -393,6 +393,15 @@ def test_a_namespace_of_its_own_is_unknown() -> None:
     assert "dlmopen" in (result.error or "")
 
 
+def test_the_libc_dates_a_loader_that_tells_its_age_only_roughly() -> None:
+    rough = loader("2.28", assumed=["the loader's file does not tell its version: taken for glibc 2.28"])
+    libc = elf(soname="libc.so.6", verdef=["GLIBC_2.2.5", "GLIBC_2.26", "GLIBC_PRIVATE"])
+    outcome = load({LD: rough, f"{LIB}/libc.so.6": libc, "/app/main": program()})
+    assert (outcome.libc, outcome.started) == ("glibc 2.26", True)
+    assert outcome.assumptions == (f"{LD} is taken for glibc 2.26, the newest that its libc.so.6 defines",)
+    assert load({LD: rough, "/app/main": program()}).libc == "glibc 2.28"
+
+
 def test_usage_of_old_and_new_loaders() -> None:
     def command(*argv: str, version: str) -> tuple[int | None, str]:
         outcome = load({}, path=LD, argv=(LD, *argv), version=version)

@@ -5,8 +5,11 @@ What a loader's own bytes say is read by `nvsim.elf.programs`; this is the secon
 
 from __future__ import annotations
 
+from attrs import evolve
+
 from nvsim.elf.facts import LoaderFacts
 from nvsim.loader.execve import ExecImage
+from nvsim.loader.versions import libc_version
 from nvsim.rootfs.node import File
 from nvsim.rootfs.resolve import Resolved, Resolver
 from nvsim.rootfs.tree import Tree
@@ -18,6 +21,7 @@ _TRIPLET = {
     "arm": "arm-linux-gnueabihf",
 }
 _OLDEST = (2, 17)
+_DATED_BY_ITSELF = (2, 30)
 
 
 def loader_facts(tree: Tree, image: ExecImage) -> LoaderFacts | str:
@@ -25,7 +29,7 @@ def loader_facts(tree: Tree, image: ExecImage) -> LoaderFacts | str:
     assert image.interp_file is not None and image.interp is not None
     facts = image.interp_file.facts
     if facts.loader is not None:
-        return facts.loader
+        return _dated(tree, image, facts.loader)
     name = (image.interp_path or image.interp).rpartition("/")[2]
     if "musl" in name:
         return LoaderFacts("musl", "1.2.3", assumed=(f"{image.interp} is taken for musl 1.2.3",))
@@ -41,6 +45,18 @@ def loader_facts(tree: Tree, image: ExecImage) -> LoaderFacts | str:
     kind = "Debian" if debian else "Red Hat"
     text = f"{image.interp} is taken for glibc {version} with {kind}'s built-in directories"
     return LoaderFacts("glibc", version, dirs, lib, assumed=(text,))
+
+
+def _dated(tree: Tree, image: ExecImage, loader: LoaderFacts) -> LoaderFacts:
+    """`loader` with a better date: files of loaders up to 2.29 tell only roughly how old they are, the libc beside them tells it."""
+    if loader.libc != "glibc" or not loader.assumed or libc_version(loader.version) >= _DATED_BY_ITSELF:
+        return loader
+    version = _libc_version(Resolver(tree), image, loader.system_dirs)
+    if not _OLDEST < libc_version(version) < _DATED_BY_ITSELF:
+        return loader
+    text = f"{image.interp} is taken for glibc {version}, the newest that its libc.so.6 defines"
+    rest = tuple(a for a in loader.assumed if "version" not in a)
+    return evolve(loader, version=version, assumed=(text, *rest))
 
 
 def _libc_version(resolver: Resolver, image: ExecImage, dirs: tuple[str, ...]) -> str:
