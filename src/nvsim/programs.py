@@ -67,7 +67,7 @@ class Match:
 
 @frozen(slots=True)
 class KnownProgram:
-    """One ``nvsim-program/1`` file."""
+    """One ``nvsim-program/1`` file. `exit` and `stdout` are those of a run without a failure."""
 
     name: str
     title: str
@@ -76,6 +76,7 @@ class KnownProgram:
     exit: int | None = None
     sources: tuple[str, ...] = ()
     check: bool = False
+    stdout: str = ""
 
 
 @frozen(slots=True)
@@ -122,7 +123,7 @@ def _program(path: Path) -> KnownProgram:
         steps = tuple(_step(s) for s in data["steps"])
         title = str(data.get("title", data["name"]))
         sources, check = tuple(data.get("sources", ())), bool(data.get("check", False))
-        return KnownProgram(data["name"], title, match, steps, data.get("exit"), sources, check)
+        return KnownProgram(data["name"], title, match, steps, data.get("exit"), sources, check, data.get("stdout", ""))
     except (KeyError, TypeError, AttributeError) as e:
         raise InputError(f"is not a valid {FORMAT} file: {e}", source=str(path)) from None
 
@@ -238,7 +239,18 @@ def play(
         if any(a.ended for a in result.attempts):
             exit_code = session.outcome.exit_code
             break
+    else:
+        out = Failure(_success(program, session, resolver) if program is not None else "")
     return ProgramRun(program, tuple(results), out.stdout, out.stderr, exit_code)
+
+
+def _success(program: KnownProgram, session: LoaderSession, resolver: Resolver) -> str:
+    """What the program prints when all went well; nothing where that takes a version that the file's entry does not tell."""
+    node = resolver.tree.node(session.outcome.program or "/")
+    version = node.facts.extra.get("version") if isinstance(node, File) else None
+    if "{version}" in program.stdout and not isinstance(version, str):
+        return ""
+    return program.stdout.replace("{version}", str(version))
 
 
 def _load(step: Step, session: LoaderSession, resolver: Resolver, loaded: list[str]) -> StepResult:
