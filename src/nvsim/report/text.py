@@ -191,15 +191,15 @@ def fix_text(fix: Fix | None, style: Style = PLAIN) -> str:
     many = "1 change makes" if len(fix.changes) == 1 else f"{len(fix.changes)} changes make"
     lines = [f"{style.paint('FIX', 'bold', 'green')}  {many} everything work ({fix.tried} combinations simulated)"]
     lines += [f"  {style.paint(c.how(), 'bold')}" for c in fix.changes]
-    lines += ["", "Verified by simulating again with all of them:"]
-    rows = []
+    hosts: dict[str, list[str]] = {}
     for result in fix.results:
         names = ", ".join(title_of(p) for p in (result.main, *result.checks))
-        rows.append([f"  {style.mark('ok')} {result.scenario.host.name}", f"{names} {_works(result)}"])
-    lines += columns(rows)
+        hosts.setdefault(f"{names} {_works(result)}", []).append(result.scenario.host.name)
+    for words, where in hosts.items():
+        lines.append(f"{style.mark('ok')} verified by simulating again: {words} on {', '.join(where)}")
     notes = [(r, f) for r in fix.results for f in find(r) if f.severity == "warning"]
     if notes:
-        lines += ["", "Beyond loading:"]
+        lines.append("Beyond loading:")
     for result, finding in notes:
         lines += wrapped(f"{result.scenario.host.name}: {finding.message} [{finding.code}]", "    ", "  - ")
     return "\n".join(lines) + "\n"
