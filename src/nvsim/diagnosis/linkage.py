@@ -6,6 +6,7 @@ The loader alone, no NVIDIA. How it is printed is `nvsim.report.ldd`; what files
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 
 from attrs import evolve, frozen
 
@@ -248,10 +249,12 @@ def _elf(resolver: Resolver, path: str) -> ElfFacts | None:
     return at.node.facts.elf if isinstance(at, Resolved) and isinstance(at.node, File) else None
 
 
+@lru_cache(4096)
 def _family(version: str) -> str:
     return version.partition("_")[0] if any(c.isdigit() for c in version) else version
 
 
+@lru_cache(4096)
 def _order(version: str) -> tuple[int, ...]:
     digits = version.partition("_")[2].split(".")
     return tuple(int(d) for d in digits if d.isdigit())
