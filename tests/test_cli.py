@@ -185,6 +185,21 @@ def test_scenarios_of_diff_are_strings_or_files(tmp_path: Path) -> None:
     assert [f["code"] for f in json.loads(done.out)["findings"]["gone"]] == ["NVS102"]
 
 
+def test_the_cache_can_be_looked_at_and_cleaned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NVSIM_NO_CACHE", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert nvsim("cache", "info").out.endswith("facts of 0 ELF files\n")
+    assert nvsim("ldd", "/", "/bin/sh").status == 0
+    info = json.loads(nvsim("cache", "info", "--format", "json").out)
+    assert info["records"] > 0 and info["folder"] == str(tmp_path / "nvsim")
+    assert nvsim("ldd", "--no-cache", "/", "/bin/sh").out == nvsim("ldd", "/", "/bin/sh").out
+    assert nvsim("cache", "clean").out.startswith(f"removed {info['files']} file")
+    assert json.loads(nvsim("cache", "info", "--format", "json").out)["records"] == 0
+    monkeypatch.setenv("NVSIM_NO_CACHE", "1")
+    assert nvsim("cache", "info").status == 2
+    assert nvsim("ldd", "/", "/bin/sh").status == 0
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion_scripts(shell: str) -> None:
     script = nvsim("completion", shell).out

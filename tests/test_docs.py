@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from commands import nvsim
+from nvsim.diagnosis.catalogue import CATALOGUE
 from nvsim.scenario.options import OPTIONS
 
 ROOT = Path(__file__).parent.parent
@@ -26,6 +27,12 @@ def test_the_page_on_commands_has_every_option() -> None:
     table = re.search(r"\| option \| key \| \|\n\| --- \| --- \| --- \|\n(.*?)\n\n", page, re.DOTALL)
     assert table is not None
     assert table[1].splitlines() == rows
+
+
+def test_the_page_on_findings_is_the_catalogue() -> None:
+    page = (ROOT / "docs/findings.md").read_text()
+    rows = [f"| {e.code} | `{e.slug}` | {e.severity} | {e.title} |" for e in CATALOGUE.values()]
+    assert [line for line in page.splitlines() if line.startswith("| NVS")] == rows
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
