@@ -19,6 +19,7 @@ from attrs import evolve
 from nvsim.elf.facts import ElfFacts
 from nvsim.elf.store import BinaryFacts, FactsStore, Identity, identity_of, is_program_name
 from nvsim.errors import InputError
+from nvsim.memo import Memo
 from nvsim.rootfs.node import EMPTY_FILE, Deferred, Directory, File, FileFacts, Node, Origin, Special, Symlink
 from nvsim.rootfs.tree import Paths
 
@@ -36,7 +37,7 @@ class DirectoryTree:
     """
 
     __slots__ = (
-        "_devices", "_listed", "_names", "_nodes", "_origin", "_read_file", "_seen", "_store", "_top", "name", "paths",
+        "_devices", "_listed", "_names", "_nodes", "_origin", "_read_file", "_seen", "_store", "_top", "memo", "name", "paths",
     )  # fmt: skip
 
     def __init__(self, path: str | os.PathLike[str], store: FactsStore | None = None, *, name: str | None = None):
@@ -44,6 +45,7 @@ class DirectoryTree:
         self._store = store if store is not None else FactsStore()
         self.name = name or str(path)
         self.paths = Paths()
+        self.memo = Memo()
         self._origin = Origin("image", self.name)
         self._nodes: dict[str, Node | None] = {}
         self._names: dict[str, tuple[str, ...]] = {}

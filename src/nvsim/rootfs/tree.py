@@ -7,12 +7,14 @@ A *canonical path* is absolute, has no ``.``, ``..``, ``//`` or trailing slash, 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any, Protocol
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from typing import Any, Protocol, TypeVar
 
 from nvsim.errors import InputError
+from nvsim.memo import Memo
 from nvsim.rootfs.node import Directory, Node
 
+T = TypeVar("T")
 MOST_USERS = 16  # whose resolved paths a tree remembers
 
 
@@ -54,11 +56,12 @@ class MemoryTree:
     Raises `InputError` for a path that is not canonical, or that lies below something that is no directory.
     """
 
-    __slots__ = ("_names", "_nodes", "name", "paths")
+    __slots__ = ("_names", "_nodes", "memo", "name", "paths")
 
     def __init__(self, name: str, nodes: Mapping[str, Node]):
         self.name = name
         self.paths = Paths()
+        self.memo = Memo()
         every: dict[str, Node] = {"/": Directory()}
         for path, node in nodes.items():
             if path != "/" and not is_canonical(path):
@@ -81,6 +84,12 @@ class MemoryTree:
         if self._names is None:
             self._names = names_index(self._nodes)
         return self._names.get(path, ())
+
+
+def derived(tree: Tree, stage: str, key: Hashable, make: Callable[[], T]) -> T:
+    """What follows from `tree` and `key` alone: kept in the memo of an immutable tree, made anew for one that can change."""
+    memo: Memo | None = getattr(tree, "memo", None)
+    return make() if memo is None else memo.get(stage, key, make)
 
 
 def names_index(paths: Mapping[str, object]) -> dict[str, tuple[str, ...]]:

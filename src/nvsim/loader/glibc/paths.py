@@ -6,14 +6,15 @@ Nothing here opens a file. The lists of a process are `nvsim.loader.glibc.lists`
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from functools import lru_cache
 from itertools import product
 
 _TOKEN = re.compile(r"\$(?:\{(ORIGIN|LIB|PLATFORM)\}|(ORIGIN|LIB|PLATFORM)(?![A-Za-z0-9_]))")
 _STRICT_TOKEN = re.compile(r"\$(?:\{(ORIGIN|LIB|PLATFORM)\}|(ORIGIN|LIB|PLATFORM)(?![^/]))")  # up to 2.27
 
 
-def subdirectories(hwcaps: Iterable[str], legacy: tuple[str, ...]) -> tuple[str, ...]:
+@lru_cache(64)
+def subdirectories(hwcaps: tuple[str, ...], legacy: tuple[str, ...]) -> tuple[str, ...]:
     """What is tried below every search directory, in order, each with a trailing slash; "" (the directory itself) is last.
 
     `hwcaps` are glibc-hwcaps names, best first. Of the `legacy` names every combination is tried, more of the earlier ones first.
@@ -27,7 +28,7 @@ def subdirectories(hwcaps: Iterable[str], legacy: tuple[str, ...]) -> tuple[str,
 def expand(
     text: str, origin: str | None, lib: str, platform: str | None, *, secure: bool = False, loose: bool = True
 ) -> str | None:
-    """`text` with its tokens replaced; None when one has no value, or ($ORIGIN with `secure`) stands where it may not.
+    """`text` with its tokens replaced; None when one has no value, or ($ORIGIN with `secure`, from 2.28) stands where it may not.
 
     `loose`: a token may be followed by anything that cannot be part of its name (from 2.28); otherwise only by the end or a slash.
     """
@@ -44,6 +45,8 @@ def expand(
         elif name == "PLATFORM":
             out = platform
         elif secure and (match.start() != 0 or text[match.end() : match.end() + 1] not in ("", "/")):
+            if not loose:
+                return match[0]
             out = None
         bad = bad or out is None
         return out or ""
