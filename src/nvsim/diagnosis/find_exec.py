@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import difflib
+
 from nvsim.diagnosis.make import ask_capabilities, env_of, finding
 from nvsim.diagnosis.model import Finding
 from nvsim.diagnosis.where import base_name, bin_directories, injected_paths, sentences
 from nvsim.rootfs.glob import glob
-from nvsim.rootfs.resolve import Resolver
+from nvsim.rootfs.resolve import Resolved, Resolver
 from nvsim.rootfs.tree import parent_of
 from nvsim.scenario.changes import AddLink, Change, SetEnv
 from nvsim.simulate import ProcessResult, Result
@@ -44,8 +46,21 @@ def find_lookup(result: Result, process: ProcessResult) -> Finding:
         capabilities = result.request.capabilities
         if name.startswith("nvidia-") and capabilities is not None and "utility" not in capabilities:
             changes = (ask_capabilities(result, (*capabilities, "utility")),)
-    advice = "options of nvsim go before the image, as with docker run" if name.startswith("-") else ""
+    advice = "options of nvsim go before the image, as with docker run" if name.startswith("-") else _near(result, name)
     return finding("NVS302", base_name(name), process.reason, evidence, changes, advice)
+
+
+def _near(result: Result, name: str) -> str:
+    """A program of nearly that name in a directory of PATH."""
+    assert result.injected is not None
+    resolver = Resolver(result.injected.rootfs)
+    names: set[str] = set()
+    for directory in env_of(result, "PATH").split(":"):
+        at = resolver.resolve(directory) if directory else None
+        if isinstance(at, Resolved):
+            names.update(resolver.tree.names(at.path))
+    near = difflib.get_close_matches(name, sorted(names), n=2, cutoff=0.8)
+    return f"did you mean {' or '.join(near)}?" if near else ""
 
 
 def _not_injected(result: Result, name: str) -> tuple[str, ...]:

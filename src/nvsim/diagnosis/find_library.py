@@ -32,6 +32,7 @@ from nvsim.simulate import ProcessResult, Result
 
 _DEFAULT_WITHOUT_COMPUTE = (1, 4, 0)  # the first toolkit whose default has compute
 _OPTION = re.compile(r"--(compute|utility|video|graphics|display|ngx|compat32)\b")
+_VERSION = re.compile(r"(?P<provider>/\S+): version `(?P<version>[^']+)' not found \(required by (?P<needer>[^)]+)\)")
 _STORES = ("/nix/store/", "/gnu/store/")
 _STARTUP = (
     ("' not found (required by", "NVS501"),
@@ -216,7 +217,29 @@ def _refused(result: Result, process: ProcessResult, text: str) -> Finding:
     shadow = _shadowing(result, process, text) if code in ("NVS501", "NVS502") and not musl else None
     if shadow is not None:
         return shadow
-    return finding(code, subject, message, lines[1:])
+    return finding(code, subject, message, (*lines[1:], *_versions(result, message)))
+
+
+def _versions(result: Result, message: str) -> tuple[str, ...]:
+    """What the two files of a missing version are: what the provider defines, and where the one that needs it comes from."""
+    match = _VERSION.search(message)
+    if match is None:
+        return ()
+    assert result.injected is not None
+    resolver = Resolver(result.injected.rootfs)
+    provider, needer = resolver.resolve(match["provider"]), resolver.resolve(match["needer"])
+    facts = []
+    if isinstance(provider, Resolved) and isinstance(provider.node, File) and provider.node.facts.elf is not None:
+        family = match["version"].partition("_")[0]
+        defined = [v for v in provider.node.facts.elf.verdef if v.partition("_")[0] == family and v[-1:].isdigit()]
+        newest = max(
+            defined, key=lambda v: [int(n) for n in v.partition("_")[2].split(".") if n.isdigit()], default=None
+        )
+        told = f"defines up to {newest}" if newest else f"defines no {family}"
+        facts.append(f"{provider.path} ({provider.node.origin}) {told}")
+    if isinstance(needer, Resolved):
+        facts.append(f"{needer.path} comes from: {needer.node.origin}")
+    return tuple(facts)
 
 
 def loaded_by(process: ProcessResult) -> tuple[LoadedObject, ...]:
