@@ -181,8 +181,9 @@ _TABLE = (
           "without an /etc/ld.so.cache that names libcuda.so.1 give it nothing: libcuda.so cannot found. Set TRITON_LIBCUDA_PATH to "
           "the directory, or ship ldconfig and run it at the start."),
     Entry("NVS501", "version-not-found", "error", "a library lacks a symbol version that is needed",
-          "The check is per file: an object built against a newer glibc fails on an older one even if it never calls the new "
-          "function. It never comes from NVIDIA's own files, which need nothing newer than GLIBC_2.14."),
+          "The check is per file: an object built against a newer glibc fails on an older one even if it never calls the new function. "
+          "NVIDIA's desktop driver needs nothing newer than GLIBC_2.14; Tegra's libraries, and companions that the distribution built "
+          "(libglvnd, egl-wayland), need what their own system has. Use an image at least as new."),
     Entry("NVS502", "symbol-missing", "error", "a symbol that is needed is defined nowhere",
           "Relocation fails. On musl this is how glibc-built libraries fail: they are found and mapped, but symbols that only glibc "
           "has are missing. NVIDIA's driver is built for glibc; use a glibc-based image."),
