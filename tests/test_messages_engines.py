@@ -56,6 +56,13 @@ def test_engines_wrap_the_runtimes_reason(engine: str, version: tuple[int, ...],
     assert create_text(engine, version, NOT_FOUND) == text
 
 
+def test_newer_releases_say_that_init_looked_the_program_up() -> None:
+    shown = create_text("docker", (28, 5), NOT_FOUND)
+    assert f"unable to start container process: error during container init: {NOT_FOUND}: unknown\n" in shown
+    hook = hook_failed(1, "nvidia-container-cli: x", "docker", (28, 5))
+    assert hook.count("error during container init") == 1
+
+
 def test_podman_shows_crun() -> None:
     reason = "executable file `nvidia-smi` not found in $PATH: No such file or directory"
     assert create_failed(reason, "podman", (5,), "crun") == (

@@ -18,11 +18,15 @@ _DAEMON = "docker: Error response from daemon: "
 
 @frozen(slots=True)
 class CreateText:
-    """How an engine shows from the version `since` on that a container could not be created: `before` and `after` the reason."""
+    """How an engine shows from the version `since` on that a container could not be created: `before` and `after` the reason.
+
+    `in_init`: the usual runc of that release (1.2 and later) looks the program up in the container's init, and says so.
+    """
 
     since: tuple[int, ...]
     before: str
     after: str
+    in_init: bool = False
 
 
 @frozen(slots=True)
@@ -63,12 +67,14 @@ CREATE: Mapping[str, tuple[CreateText, ...]] = {
             (28,),
             f"{_DAEMON}failed to create task for container: failed to create shim task: {_UNABLE}",
             ": unknown\n\nRun 'docker run --help' for more information",
+            in_init=True,
         ),
     ),
     "podman": (CreateText((0,), "Error: {runtime}: ", ": {podman}"),),
     "containerd": (
         CreateText((0,), "ctr: failed to create shim: " + _UNABLE, ": unknown"),
         CreateText((1, 6), "ctr: failed to create shim task: " + _UNABLE, ": unknown"),
+        CreateText((2, 0), "ctr: failed to create shim task: " + _UNABLE, ": unknown", in_init=True),
     ),
     "cri-o": (CreateText((0,), "container create failed: ", ""),),
     "kubernetes": (
@@ -121,6 +127,8 @@ def create_text(engine: str, version: tuple[int, ...], reason: str, runtime: str
         reason = f"runc create failed: unable to start container process: {reason}"
     if engine == "podman" and status not in _PODMAN:
         return f"Error: OCI runtime error: {runtime}: {reason}"
+    if row.in_init and reason.startswith("exec: "):
+        reason = f"error during container init: {reason}"
     words = {"runtime": runtime, "podman": _PODMAN.get(status, "")}
     before, after = (text.format_map(words) if engine == "podman" else text for text in (row.before, row.after))
     return f"{before}{reason}{after}"
