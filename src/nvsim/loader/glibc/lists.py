@@ -26,6 +26,11 @@ def init_lists(process: Process) -> None:
         rpath_list(process, main)
     if process.library_path is not None and process.library_path[1]:
         source, text = process.library_path
+        if process.rules.dropped_is_current:
+            expanded = (
+                expand_for(process, element, main) if "$" in element else element for element in text.split(":")
+            )
+            text = ":".join(element for element in expanded if element is not None)
         set_by = source if source.startswith("--") else f"env {source}"
         process.library_list = _list(process, text, ":;", source, None, main, "ld_library_path", set_by)
 
@@ -65,10 +70,10 @@ def _list(
 ) -> SearchList | None:
     directories: list[SearchDirectory] = []
     for element in split_path(text, separators):
-        expanded = expand_for(process, element, obj) if element else process.rules.current_directory
-        if expanded is None:
+        expanded = expand_for(process, element, obj) if element else ""
+        if expanded is None and not process.rules.dropped_is_current:
             continue
-        directory = _directory(process, directory_prefix(expanded), what, where)
+        directory = _directory(process, directory_prefix(expanded or ""), what, where)
         if not any(d is directory for d in directories):
             directories.append(directory)
     return SearchList(stage, set_by, directories) if directories else None

@@ -29,7 +29,8 @@ class GlibcRules:
       `loose_tokens` -- a token must be followed by the end of the element or "/" (to 2.27).
       `secure_origin_normalised` -- with AT_SECURE, the program's ``$ORIGIN`` directory is searched in its normalised form (measured with
       Debian's 2.41-12+deb13u5 and 2.43-7, a security fix of 2026; not in 2.36-9+deb12u14).
-      `current_directory` -- what an empty element of a list stands for: "./" (to 2.26) or nothing.
+      `dropped_is_current` -- a list element of which nothing is left stands for the current directory, as an empty one does, and
+      LD_LIBRARY_PATH is expanded as a whole before it is split at ";" (to 2.26).
     Mapping
       `foreign_first` -- a file of another machine is passed over before the rest of its e_ident is looked at (as Debian and Ubuntu build).
       `exec_refused_early` -- ET_EXEC is refused while the file is verified (2.22 to 2.30). `pie_refused` -- so is a PIE (from 2.30).
@@ -60,7 +61,7 @@ class GlibcRules:
     root_searched: bool
     loose_tokens: bool
     secure_origin_normalised: bool
-    current_directory: str
+    dropped_is_current: bool
     foreign_first: bool
     exec_refused_early: bool
     pie_refused: bool
@@ -128,7 +129,7 @@ def glibc_rules(version: str, machine: str = "x86_64", *, multiarch: bool = Fals
         root_searched=v >= (2, 38),
         loose_tokens=v < (2, 28),
         secure_origin_normalised=v >= (2, 41),
-        current_directory="./" if v < (2, 27) else "",
+        dropped_is_current=v < (2, 27),
         foreign_first=multiarch,
         exec_refused_early=(2, 22) <= v < (2, 31),
         pie_refused=v >= (2, 30),
