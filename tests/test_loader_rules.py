@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from loadertrees import LD, elf, load, loader, paths, program
@@ -160,6 +162,21 @@ def test_unknown_tokens_and_what_may_follow_a_token() -> None:
     assert "/o/lib/x86_64-linux-gnu-x/libx.so" in tried["2.42"]
     assert "$ORIGINX/libx.so" in tried["2.27"]
     assert "$NONE/libx.so" in tried["2.42"]
+
+
+def test_a_list_element_of_which_nothing_is_left() -> None:
+    def tried(version: str, **more: Any) -> list[str]:
+        return [c.path for c in load({"/app/main": program("libx.so", **more)}, version=version).searches[0].candidates]
+
+    assert "libx.so" in tried("2.26", runpath="/opt/$PLATFORM")
+    assert "libx.so" not in tried("2.27", runpath="/opt/$PLATFORM")
+
+
+@pytest.mark.parametrize(("version", "found"), [("2.26", []), ("2.27", ["/data/libx.so"])])
+def test_a_token_without_value_in_the_library_path(version: str, found: list[str]) -> None:
+    entries = {"/app/main": program("libx.so"), "/data/libx.so": elf()}
+    outcome = load(entries, {"LD_LIBRARY_PATH": "/data;$ORIGIN"}, version=version, proc=False)
+    assert paths(outcome) == found
 
 
 SECURE = {
@@ -411,6 +428,8 @@ def test_usage_of_old_and_new_loaders() -> None:
         127,
         "--argv0: error while loading shared libraries: --argv0: cannot open shared object file: No such file or directory\n",
     )
+    assert command(LD, version="2.34") == (127, "loader cannot load itself\n")
+    assert command(LD, version="2.36") == (127, "ld-linux-x86-64.so.2: loader cannot load itself\n")
     assert command("--none", version="2.36")[0] == 1
     assert command("--", "/none", version="2.40")[0] == 1
     assert command("--", "/none", version="2.41")[0] == 127

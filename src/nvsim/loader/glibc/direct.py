@@ -58,7 +58,8 @@ def _run_program(process: Process, loader: ExecImage, name: str, wishes: Options
         return evolve(outcome, exit_code=1 if main.elf.nodyn else 2 if main.elf.interp is None else 0)
     soname = loader.elf.soname
     if wishes.mode == options.NORMAL and soname is not None and main.elf.soname == soname:
-        return evolve(outcome, exit_code=127, stderr=f"{soname}: loader cannot load itself\n")
+        prefix = f"{soname}: " if process.rules.itself_named else ""
+        return evolve(outcome, exit_code=127, stderr=f"{prefix}loader cannot load itself\n")
     process.image = evolve(process.image, path=main.file, file=main.node, elf=main.elf)
     _become_main(process, main)
     process.argv0 = name if wishes.argv0 is None else wishes.argv0

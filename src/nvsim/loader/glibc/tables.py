@@ -46,7 +46,7 @@ class GlibcRules:
     Texts
       `preload_reason` -- the warning about a preload tells why (from 2.19).
       `debug_rejections` -- LD_DEBUG tells why a file is not taken (from 2.43). `debug_filtered` -- it tells DT_FILTER from DT_AUXILIARY (to
-      2.19).
+      2.19). `itself_named` -- a loader that is told to run itself says its name (from 2.35).
       `first_assert`, `needed_assert` -- lines of the assertions in ``dl-deps.c`` (to 2.31) and ``dl-version.c``.
     """
 
@@ -78,6 +78,7 @@ class GlibcRules:
     preload_reason: bool
     debug_rejections: bool
     debug_filtered: bool
+    itself_named: bool
     first_assert: int | None
     needed_assert: int
 
@@ -151,6 +152,7 @@ def glibc_rules(version: str, machine: str = "x86_64", *, multiarch: bool = Fals
         preload_reason=v >= (2, 19),
         debug_rejections=v >= (2, 43),
         debug_filtered=v < (2, 20),
+        itself_named=v >= (2, 35),
         first_assert=next(line for first, line in _FIRST_ASSERT if v >= first),
         needed_assert=next(line for first, line in _NEEDED_ASSERT if v >= first) or 0,
     )
