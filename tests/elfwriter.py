@@ -248,7 +248,7 @@ class _Writer:
         kind, flags, offset, vaddr, filesz, memsz = p
         if kind == 6:
             filesz = memsz = count * (56 if self.is64 else 32)
-        align = gap if kind == 1 else 8
+        align = gap if kind == 1 else self.word
         if self.is64:
             return struct.pack("<IIQQQQQQ", kind, flags, offset, vaddr, vaddr, filesz, memsz, align)
         return struct.pack("<IIIIIIII", kind, offset, vaddr, vaddr, filesz, memsz, flags, align)

@@ -18,7 +18,7 @@ from fuzz.histogram import features, table
 from fuzz.jail import JailError, entered
 from fuzz.loaders import NoLoaderError, real_loader
 from fuzz.mutants import MUTANTS, broken
-from fuzz.predict import expectation, predicted, signature
+from fuzz.predict import expectation, signature
 from fuzz.scenario import InvalidScenarioError, Scenario, exported
 from fuzz.shrink import shrunk
 from nvsim.loader.native import native_machine
@@ -54,7 +54,10 @@ def main(argv: Sequence[str]) -> int:
 
 def _fuzz(engine: Engine, options: argparse.Namespace) -> int:
     loader = engine.loader
-    print(f"{loader.kind} {loader.facts.version} ({loader.files['ld.so']}), seed {options.seed}", flush=True)
+    print(
+        f"{loader.kind} {loader.facts.version} for {loader.machine} ({loader.files['ld.so']}), seed {options.seed}",
+        flush=True,
+    )
     if options.mutants:
         return _mutants(engine, options)
     if options.mutant:
@@ -106,8 +109,8 @@ def _run(engine: Engine, options: argparse.Namespace) -> Tally:
             tally.unknown[compared.unknown] += 1
         if compared.differs is not None:
             tally.different += 1
-            print(f"difference in {number}: {compared.differs}", flush=True)
             if tally.different <= options.show:
+                print(f"difference in {number}: {compared.differs}", flush=True)
                 _show(engine, compared, options.save)
     return tally
 
@@ -125,14 +128,14 @@ def _show(engine: Engine, compared: Compared, save: Path | None) -> None:
 
 
 def _shrink(engine: Engine, compared: Compared) -> Scenario:
-    kind = signature(compared.real, predicted(compared.outcome))
+    kind = signature(compared.real, compared.ours)
 
     def still(scenario: Scenario) -> bool:
         try:
             now = engine.compare(scenario)
         except InvalidScenarioError:
             return False
-        return now.differs is not None and signature(now.real, predicted(now.outcome)) == kind
+        return now.differs is not None and signature(now.real, now.ours) == kind
 
     return shrunk(compared.built.scenario, still)
 

@@ -10,7 +10,7 @@ from attrs import frozen
 from fuzz.generate import generate
 from fuzz.jail import Jail
 from fuzz.loaders import RealLoader
-from fuzz.predict import Observation, difference, observed, outcome_of, predicted
+from fuzz.predict import Observation, difference, observed, outcome_of, predicted, silenced
 from fuzz.scenario import Built, InvalidScenarioError, Scenario, build, lay
 from nvsim.loader.outcome import Machine, Outcome
 
@@ -21,6 +21,7 @@ class Compared:
 
     built: Built
     real: Observation
+    ours: Observation | None
     outcome: Outcome
     differs: str | None
     unknown: str | None
@@ -60,4 +61,6 @@ class Engine:
         real = self.real(built)
         outcome = outcome_of(scenario, built.tree, self.machine)
         ours = predicted(outcome)
-        return Compared(built, real, outcome, difference(real, ours), outcome.unknown if ours is None else None)
+        if not self.loader.talks:
+            real, ours = silenced(real), None if ours is None else silenced(ours)
+        return Compared(built, real, ours, outcome, difference(real, ours), outcome.unknown if ours is None else None)

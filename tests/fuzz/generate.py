@@ -26,6 +26,9 @@ LEGACY = (
     "haswell/avx512_1",
     "tls/haswell/avx512_1/x86_64",
     "avx512_1/x86_64",
+    "i686/sse2",
+    "tls/i686/sse2",
+    "sse2",
 )
 TRUNCATED = 40
 PERMANENT = ("/proc", "/etc")
@@ -119,8 +122,8 @@ def lay_base(d: Draft) -> None:
     if d.chance(0.5):
         d.put(d.loader.interp, {"type": "file", "real": "ld.so"})
     else:
-        d.put(f"{where}/ld-linux-x86-64.so.2", {"type": "file", "real": "ld.so"})
-        d.link(d.loader.interp, f"{where}/ld-linux-x86-64.so.2")
+        d.put(f"{where}/{d.loader.name}", {"type": "file", "real": "ld.so"})
+        d.link(d.loader.interp, f"{where}/{d.loader.name}")
     for name in d.loader.files:
         if name != "ld.so":
             d.put(f"{where}/{name}", {"type": "file", "real": name})
@@ -221,9 +224,9 @@ def bad_candidate(d: Draft, path: str, name: str, same: list[str]) -> dict[str, 
     kind = d.rng.choice(kinds)
     match kind:
         case "class":
-            elf.update({"class": 32, "machine": "i386"})
+            elf.update({"class": 32, "machine": "i386"} if d.loader.talks else {"class": 64, "machine": "x86_64"})
         case "machine":
-            elf.update({"machine": "aarch64"})
+            elf.update({"machine": "aarch64"} if d.loader.talks else {"class": 32, "machine": "arm"})
         case "mode":
             file["mode"] = d.rng.choice(("0000", "0200", "0640", "0711"))
         case "dangling":
@@ -274,8 +277,10 @@ def bad_candidate(d: Draft, path: str, name: str, same: list[str]) -> dict[str, 
 
 def add_calls(d: Draft) -> None:
     """The dlopens of the program."""
-    if not d.chance(0.55) or not set(d.loader.libc_names[:1]) <= set(
-        d.tree[d.program].get("elf", {}).get("needed", ())
+    if (
+        not d.loader.talks
+        or not d.chance(0.55)
+        or not set(d.loader.libc_names[:1]) <= set(d.tree[d.program].get("elf", {}).get("needed", ()))
     ):
         return
     for _ in range(d.rng.choice((1, 1, 2, 3, 4))):

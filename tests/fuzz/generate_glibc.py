@@ -39,7 +39,7 @@ def _element(d: Draft, owner: str) -> str:
         d.named.append(f"{base}/{lib}")
         return f"{base}/{token}"
     if kind < 0.87:
-        d.named += ["/opt/haswell", "/opt/x86_64"]
+        d.named += ["/opt/haswell", "/opt/x86_64", "/opt/i686"]
         return d.rng.choice(("/opt/$PLATFORM", "/opt/${PLATFORM}/"))
     return d.rng.choice(
         (
@@ -54,7 +54,7 @@ def surroundings(d: Draft) -> None:
     if d.chance(0.4):
         separator = ";" if d.chance(0.1) else ":"
         d.env["LD_LIBRARY_PATH"] = path_list(d, d.program).replace(":", separator)
-    if d.chance(0.05):
+    if d.chance(0.05 if d.loader.talks else 0.7):
         d.env["LD_TRACE_LOADED_OBJECTS"] = d.rng.choice(("1", "1", ""))
     if d.chance(0.04):
         features = d.rng.sample(("AVX512F", "AVX2", "FMA", "SSE4_2", "AVX512VL", "AVX2_Usable", "ERMS", "MOVBE"), 2)
@@ -134,7 +134,7 @@ def _odd_flags(d: Draft, elf: dict[str, Any], path: str) -> None:
             for n in elf["needed"]
         ]
     elif kind < 0.93:
-        elf["needed"].append(d.rng.choice(("ld-linux-x86-64.so.2", "/lib64/ld-linux-x86-64.so.2", "", path)))
+        elf["needed"].append(d.rng.choice((d.loader.name, d.loader.interp, "", path)))
 
 
 def afterwards(d: Draft) -> None:
@@ -173,27 +173,44 @@ def _cache(d: Draft) -> None:
         )))  # fmt: skip
         return
     entries = []
+    native = 0x0303 if d.loader.machine == "x86_64" else 0x0003
     places = [p for p in d.tree if p.rpartition("/")[2] in NAMES]
     legacy = libc_version(d.loader.facts.version) < (2, 37)
     for path in places:
         if d.chance(0.5):
             name = path.rpartition("/")[2] if d.chance(0.9) else d.rng.choice(NAMES)
-            flags = 0x0303 if d.chance(0.88) else d.rng.choice((0x0003, 0x0803, 0x0A03, 0x0301, 0x0001))
+            flags = native if d.chance(0.88) else d.rng.choice((0x0303, 0x0003, 0x0803, 0x0A03, 0x0301, 0x0001))
             entries.append(CacheEntry(name, path if d.chance(0.95) else f"/gone{path}", flags))
             if d.chance(0.2):
                 cap = d.rng.choice(HWCAPS).partition("/")[2]
                 level = {"x86-64-v2": 1, "x86-64-v3": 2, "x86-64-v4": 3}.get(cap, 0)
-                entries.append(CacheEntry(name, d.rng.choice(places), 0x0303, level << 32, cap))
+                entries.append(CacheEntry(name, d.rng.choice(places), native, level << 32, cap))
             elif legacy and d.chance(0.15):
-                hwcap = d.rng.choice((1 << 63, 1 << 50, 1 << 51, 4, 2, 6, 1 << 50 | 2, 1 << 50 | 4, 1 << 40))
-                entries.append(CacheEntry(name, d.rng.choice(places), 0x0303, hwcap))
+                hwcap = d.rng.choice(
+                    (
+                        1 << 63,
+                        1 << 50,
+                        1 << 51,
+                        4,
+                        2,
+                        6,
+                        1 << 50 | 2,
+                        1 << 50 | 4,
+                        1 << 40,
+                        1 << 49,
+                        1,
+                        1 << 49 | 1,
+                        1 << 26,
+                    )
+                )
+                entries.append(CacheEntry(name, d.rng.choice(places), native, hwcap))
             elif legacy and d.chance(0.05):
                 version = d.rng.choice((0x030200, 0x630000))
-                entries.append(CacheEntry(name, d.rng.choice(places), 0x0303, 0, None, version))
+                entries.append(CacheEntry(name, d.rng.choice(places), native, 0, None, version))
     for name in (n for n in d.wanted if d.chance(0.3)):
         path = f"/cached/{name}"
         if d.put(path, {"type": "file", "elf": {"needed": [], "soname": name}}):
-            entries.append(CacheEntry(name, path))
+            entries.append(CacheEntry(name, path, native))
     d.rng.shuffle(entries)
     ordered = sort_entries(entries, legacy_hwcaps=legacy, by_osversion=libc_version(d.loader.facts.version) < (2, 36))
     d.put("/etc/ld.so.cache", {"type": "file", "mode": "0644", "ldcache": ldcache_to_json(LdCache(tuple(ordered)))})

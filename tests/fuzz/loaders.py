@@ -15,23 +15,35 @@ from nvsim.loader.versions import libc_version
 from nvsim.rootfs.node import File, FileFacts
 
 LD_SO = "ld-linux-x86-64.so.2"
+LD_SO_32 = "ld-linux.so.2"
 LD_MUSL = "ld-musl-x86_64.so.1"
 _GLIBC_FILES = ("libc.so.6", "libdl.so.2")
 
 
 @frozen(slots=True)
 class RealLoader:
-    """A loader and its libc. `files`: the real files by the name that scenarios use ("ld.so", "libc.so.6", ...); `nodes`: the same
-    files as nvsim sees them."""
+    """A loader and its libc, for x86_64 or i386 (`machine`). `files`: the real files by the name that scenarios use ("ld.so",
+    "libc.so.6", ...); `nodes`: the same files as nvsim sees them."""
 
     kind: str
+    machine: str
     facts: LoaderFacts
     files: Mapping[str, Path]
     nodes: Mapping[str, File]
 
     @property
+    def talks(self) -> bool:
+        """Whether programs tell what they see; those of i386 only end with their status."""
+        return self.machine == "x86_64"
+
+    @property
+    def name(self) -> str:
+        """The file name of the loader, which its libc needs."""
+        return LD_MUSL if self.kind == "musl" else LD_SO if self.machine == "x86_64" else LD_SO_32
+
+    @property
     def interp(self) -> str:
-        return f"/lib64/{LD_SO}" if self.kind == "glibc" else f"/lib/{LD_MUSL}"
+        return f"/{'lib64' if self.name == LD_SO else 'lib'}/{self.name}"
 
     @property
     def libc_names(self) -> tuple[str, ...]:
@@ -54,7 +66,9 @@ def real_loader(what: str) -> RealLoader:
     top = Path(what)
     if not top.is_dir():
         raise NoLoaderError(f"{what} is neither glibc nor musl nor a directory")
-    found = {name: path for name in (LD_SO, LD_MUSL, *_GLIBC_FILES) if (path := _below(top, name)) is not None}
+    found = {
+        name: path for name in (LD_SO, LD_SO_32, LD_MUSL, *_GLIBC_FILES) if (path := _below(top, name)) is not None
+    }
     if LD_MUSL in found:
         return _musl(found[LD_MUSL])
     return _glibc(found)
@@ -89,9 +103,10 @@ def _mapped_libraries() -> dict[str, Path]:
 
 
 def _glibc(found: Mapping[str, Path]) -> RealLoader:
-    if LD_SO not in found or "libc.so.6" not in found:
-        raise NoLoaderError(f"no {LD_SO} with libc.so.6 for x86-64")
-    files = {"ld.so": found[LD_SO], **{name: found[name] for name in _GLIBC_FILES if name in found}}
+    own = next((found[name] for name in (LD_SO, LD_SO_32) if name in found), None)
+    if own is None or "libc.so.6" not in found:
+        raise NoLoaderError(f"no {LD_SO} or {LD_SO_32} with libc.so.6")
+    files = {"ld.so": own, **{name: found[name] for name in _GLIBC_FILES if name in found}}
     return _real("glibc", files)
 
 
@@ -112,4 +127,7 @@ def _real(kind: str, files: Mapping[str, Path]) -> RealLoader:
     for name, path in files.items():
         content = FileFacts(elf=read_elf(path), loader=facts if name == "ld.so" else None)
         nodes[name] = File(path.stat().st_size, ("real", name), content)
-    return RealLoader(kind, facts, files, nodes)
+    elf = nodes["ld.so"].facts.elf
+    if elf is None or elf.machine not in ("x86_64", "i386"):
+        raise NoLoaderError(f"{files['ld.so']} is not for x86")
+    return RealLoader(kind, elf.machine, facts, files, nodes)

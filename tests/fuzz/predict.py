@@ -7,7 +7,7 @@ import re
 from collections import Counter
 from typing import Any
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from fuzz.jail import Ran
 from fuzz.scenario import Scenario
@@ -15,7 +15,7 @@ from nvsim.loader.outcome import DlopenCall, Machine, Outcome, ProcessRequest
 from nvsim.loader.process import run
 from nvsim.rootfs.tree import Tree
 
-VDSO = "linux-vdso.so.1"
+VDSO = ("linux-vdso.so.1", "linux-gate.so.1")  # of x86_64 and of i386
 _ADDRESS = re.compile(r" \((?:0x)?(?:[0-9a-f]+|\.\.\.)\)$")
 
 
@@ -40,6 +40,11 @@ class Observation:
     objects: tuple[str, ...]
     calls: tuple[Call, ...]
     listing: tuple[str, ...] = ()
+
+
+def silenced(seen: Observation) -> Observation:
+    """What a program shows that tells nothing: its end, and what the loader writes."""
+    return evolve(seen, started=False, objects=(), calls=())
 
 
 def observed(ran: Ran) -> Observation:
@@ -77,12 +82,12 @@ def observed(ran: Ran) -> Observation:
 def _listed(lines: list[str]) -> tuple[str, ...]:
     """The lines of a listing without addresses and without the vdso. A line without a name, for the program itself, is left out too:
     in a direct run glibc leaves it to chance (``mode_trace_program`` is not initialised)."""
-    kept = (_ADDRESS.sub("", line[1:]) for line in lines if line[:1] == "\t" and VDSO not in line)
+    kept = (_ADDRESS.sub("", line[1:]) for line in lines if line[:1] == "\t" and not line[1:].startswith(VDSO))
     return tuple(line for line in kept if line)
 
 
 def _without_program(paths: list[str]) -> tuple[str, ...]:
-    return tuple(p for p in paths[1:] if p not in ("", VDSO))
+    return tuple(p for p in paths[1:] if p not in ("", *VDSO))
 
 
 def _added(before: list[str], after: list[str]) -> list[str]:

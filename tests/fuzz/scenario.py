@@ -25,6 +25,7 @@ from nvsim.rootfs.tree import MemoryTree
 from nvsim.rootfs.treefile import ldcache_from_json, ldcache_to_json, node_from_json
 
 Scenario = dict[str, Any]
+_I386 = {"class": 32, "machine": "i386"}
 _OURS = ("real", "write", "bytes", "raw_cache")
 
 
@@ -91,7 +92,7 @@ def _node(
     if entry["type"] != "file":
         return node_from_json(bare, ("fuzz", path), origin)
     if "elf" in entry:
-        facts = elf_from_json(entry["elf"])
+        facts = elf_from_json({**(_I386 if loader.machine == "i386" else {}), **entry["elf"]})
         program = None
         if main:
             program = Program(int(entry.get("exit", 0)), _calls(scenario, facts, loader))
