@@ -171,7 +171,7 @@ def test_the_shell_behind_sh_is_found_by_its_file() -> None:
             "/usr/bin/sh": {"type": "symlink", "target": "dash"},
             "/bin/busybox": program,
             "/bin/sh": {"type": "symlink", "target": "/bin/busybox"},
-            "/bin/env": {"type": "symlink", "target": "/bin/busybox"},
+            "/bin/env": {"type": "hardlink", "of": "/bin/busybox"},
             "/etc/os-release": release,
         },
         "t",

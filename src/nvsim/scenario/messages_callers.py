@@ -274,6 +274,9 @@ def caller_of(resolver: Resolver, path: str) -> tuple[str, str, str | None]:
     found = resolver.resolve(path)
     base = path.rpartition("/")[2]
     real = found.path.rpartition("/")[2] if isinstance(found, Resolved) else base
+    box = resolver.resolve("/bin/busybox")
+    if isinstance(found, Resolved) and isinstance(box, Resolved) and isinstance(found.node, File):
+        real = "busybox" if isinstance(box.node, File) and box.node.inode == found.node.inode else real
     if real == "busybox":
         return ("busybox sh" if base in ("sh", "ash", "busybox") else f"busybox {base}"), "", None
     if real in _SHELLS or base in _SHELLS:

@@ -10,7 +10,7 @@ import re
 import shlex
 from collections.abc import Mapping
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 _SHELLS = ("sh", "bash", "dash", "ash", "ksh", "zsh")
 _SPECIAL = re.compile(r"[|&;<>()$`\\*?\[\]#~{}!\n]")
@@ -71,6 +71,7 @@ WRAPPERS: Mapping[str, Wrapper] = {
         _set("--no-new-privs --clear-groups --init-groups --keep-groups"),
     ),
 }
+_MAX_DEPTH = 16
 _USER_CHANGED = ("gosu", "su-exec", "setpriv")
 
 
@@ -101,23 +102,26 @@ class Meant:
 
 def unwrap(argv: tuple[str, ...]) -> Meant | None:
     """The program that is really meant; `Meant(argv)` itself when there is no wrapper, None when it cannot be told from the words."""
-    meant = Meant(argv)
-    for _ in range(16):
-        name = meant.argv[0].rpartition("/")[2]
-        if name in _SHELLS:
-            step = _shell(meant)
-        elif name == "busybox" and len(meant.argv) > 1:
-            step = Meant(meant.argv[1:], meant.chain, meant.env, meant.unset, meant.clear, meant.user_changed)
-            if step.argv[0] not in (*_SHELLS, *WRAPPERS):
-                return None
-        elif name in WRAPPERS:
-            step = _wrapped(meant, name, WRAPPERS[name])
-        else:
+    meant: Meant | None = Meant(argv)
+    for _ in range(_MAX_DEPTH):
+        if meant is None:
+            return None
+        inner = unwrap_once(meant)
+        if inner is meant:
             return meant
-        if step is None or step is meant:
-            return step
-        meant = step
+        meant = inner
     return None
+
+
+def unwrap_once(meant: Meant) -> Meant | None:
+    """`meant` without its outermost wrapper; `meant` itself when it has none, None when what it starts cannot be told."""
+    name = meant.argv[0].rpartition("/")[2]
+    if name == "busybox" and len(meant.argv) > 1:
+        applet = evolve(meant, argv=meant.argv[1:])
+        return unwrap_once(applet) if applet.argv[0] in (*_SHELLS, *WRAPPERS) else None
+    if name in _SHELLS:
+        return _shell(meant)
+    return _wrapped(meant, name, WRAPPERS[name]) if name in WRAPPERS else meant
 
 
 def _shell(meant: Meant) -> Meant | None:
