@@ -129,11 +129,9 @@ def predicted(outcome: Outcome) -> Observation | None:
         for d in outcome.dlopen
         if not d.ended
     )
-    if outcome.outcome == "signal":
-        return Observation("signal 11", outcome.started, outcome.stderr, (), ())
     paths = tuple(o.path for o in outcome.objects)
     return Observation(
-        f"exit {outcome.exit_code or 0}",
+        "signal 11" if outcome.outcome == "signal" else f"exit {outcome.exit_code or 0}",
         outcome.started,
         outcome.stderr,
         paths if outcome.started else (),
