@@ -62,7 +62,8 @@ def test_docker_refuses_in_its_own_words(values: dict, words: str) -> None:
 
 def test_an_env_file_is_read_as_docker_reads_it() -> None:
     text = "\ufeff# comment\n\n  A=1\nB=two words # not a comment\nC\nD=\n"
-    assert docker.env_file(text, "f") == ("A=1", "B=two words # not a comment", "C", "D=")
+    assert docker.env_file(text, "f") == ("A=1", "B=two words # not a comment", "D=")
+    assert docker.env_file(text, "f", {"C": "here"}) == ("A=1", "B=two words # not a comment", "C=here", "D=")
     with pytest.raises(InputError, match=r"invalid env file \(f\): variable 'A B' contains whitespaces"):
         docker.env_file("A B=1", "f")
     with pytest.raises(InputError, match="no variable name on line '=1'"):

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nvsim.elf.store import FactsStore, cache_folder
-from nvsim.scenario.options import OPTIONS, Option
+from nvsim.scenario.options import OPTIONS, Option, read_file
+from nvsim.scenario.options_docker import env_file
 from nvsim.scenario.read import Sources, make_scenario, verify
 
 if TYPE_CHECKING:
@@ -54,7 +55,8 @@ def option_values(options: dict[str, Any]) -> dict[str, Any]:
     if values.get("config") is not None:
         values["config"] = {"path": values["config"]}
     values["cdi_spec"] = [{"path": path} for path in values.get("cdi_spec") or ()]
-    values["env"] = tuple(_from_environment(item) for item in values.get("env") or ())
+    told = [i for path in values.pop("env_file", ()) for i in env_file(read_file(path), path, os.environ)]
+    values["env"] = (*told, *(_from_environment(item) for item in values.get("env") or ()))
     return values
 
 

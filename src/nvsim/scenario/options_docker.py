@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import re
+from collections.abc import Mapping
 from posixpath import isabs, normpath
 
 from nvsim.errors import InputError
@@ -123,19 +124,25 @@ def env_item(text: str) -> str:
     return text
 
 
-def env_file(text: str, name: str) -> tuple[str, ...]:
-    """The variables of an ``--env-file`` (docker/cli ``opts.ParseEnvFile``): comments and blank lines skipped, no quoting."""
+def env_file(text: str, name: str, environment: Mapping[str, str] | None = None) -> tuple[str, ...]:
+    """The variables of an ``--env-file`` (docker/cli ``opts.ParseEnvFile``): comments and blank lines skipped, no quoting.
+
+    A name alone takes the value of the caller's `environment`, and is passed over where it is not set there.
+    """
     items = []
     for line in text.removeprefix("\ufeff").splitlines():
         line = line.lstrip()
         if not line or line.startswith("#"):
             continue
-        variable = line.partition("=")[0]
+        variable, eq, _ = line.partition("=")
         if not variable:
             raise InputError(f"docker: invalid env file ({name}): no variable name on line '{line}'")
-        if any(c.isspace() for c in variable.strip()) or variable != variable.strip():
+        if any(c.isspace() for c in variable):
             raise InputError(f"docker: invalid env file ({name}): variable '{variable}' contains whitespaces")
-        items.append(line)
+        if eq:
+            items.append(line)
+        elif variable in (environment or {}):
+            items.append(f"{variable}={(environment or {})[variable]}")
     return tuple(items)
 
 
