@@ -64,7 +64,14 @@ class PlannedFile:
     because: tuple[Because, ...] = ()
 
 
-Step = PlannedMount | PlannedLink | PlannedDirectory | PlannedFile
+@frozen(slots=True)
+class PlannedStop:
+    """Where an engine will stop, known before it starts: `text` is what its message says."""
+
+    text: str
+
+
+Step = PlannedMount | PlannedLink | PlannedDirectory | PlannedFile | PlannedStop
 
 
 @frozen(slots=True)

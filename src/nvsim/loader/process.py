@@ -215,12 +215,21 @@ def _static(image: ExecImage) -> Outcome:
 
 
 def host_session(
-    tree: Tree, loader: LoaderFacts, env: tuple[tuple[str, str], ...] = (), machine: Machine | None = None
+    tree: Tree,
+    loader: LoaderFacts,
+    env: tuple[tuple[str, str], ...] = (),
+    machine: Machine | None = None,
+    *,
+    uid: int = 0,
+    gid: int = 0,
 ) -> Session:
-    """A process of `tree` that is already running, without a file or DT_NEEDED of its own: to ask what dlopen answers there."""
+    """A process of `tree` that is already running, without a file or DT_NEEDED of its own: to ask what dlopen answers there.
+
+    `uid` and `gid` are those with which it opens files.
+    """
     machine = machine or Machine()
     elf = ElfFacts(machine=machine.cpu.machine, type="EXEC")
     file = File(4096, ("synthetic", "program"), FileFacts(elf=elf))
-    image = ExecImage("/proc/self/exe", "/proc/self/exe", file, elf, ("program",), "/", 0, 0, False)
-    request = ProcessRequest("/proc/self/exe", ("program",), env)
+    image = ExecImage("/proc/self/exe", "/proc/self/exe", file, elf, ("program",), "/", uid, gid, False)
+    request = ProcessRequest("/proc/self/exe", ("program",), env, uid=uid, gid=gid)
     return glibc.start(tree, image, loader, request, machine)

@@ -22,6 +22,7 @@ from nvsim.inject.plan import (
     PlannedFile,
     PlannedLink,
     PlannedMount,
+    PlannedStop,
     PlanStage,
     Step,
 )
@@ -96,6 +97,8 @@ def _do(work: _Work, step: Step, undo: list[tuple[PlannedMount, str]]) -> None:
         _create(work, work.root.resolve(step.path), 0o040000 | step.mode)
     elif isinstance(step, PlannedLink):
         _link(work, step)
+    elif isinstance(step, PlannedStop):
+        raise EngineFailure(step.text)
     else:
         _write(work, step)
 
@@ -152,11 +155,12 @@ def _mount(work: _Work, step: PlannedMount, undo: list[tuple[PlannedMount, str]]
         return
     source = _source(work, step)
     path = _target(work, step, st_mode(source.node))
-    _create(work, path, st_mode(source.node))
+    literal = step.kind == "firmware" and not step.follow
+    _create(work, path, st_mode(source.node), shown=step.dst if literal else path)
     if isinstance(source.node, Directory) != isinstance(work.editor.node(path), Directory):
         raise failure(f"mount operation failed: {step.src}", "ENOTDIR")
     undo.append((step, path))
-    mount = Mount(path, step.src, frozenset(step.flags), "bind")
+    mount = Mount(path, source.path, frozenset(step.flags), "bind")
     origin = Origin("host" if step.src_side == "host" else "image", step.src)
     if isinstance(source.node, Directory):
         tree: Tree = work.host.tree if step.src_side == "host" else work.editor.freeze()
@@ -179,7 +183,7 @@ def _source(work: _Work, step: PlannedMount) -> Resolved:
         raise EngineFailure(f"unexpected source file mode {st_mode(found.node):o} for {step.src}")
     if step.kind == "device":
         numbers = found.node.rdev if isinstance(found.node, Special) else None
-        if numbers != work.numbers.get(step.dst):
+        if (numbers or (0, 0)) != work.numbers.get(step.dst):
             raise EngineFailure(f"invalid device node: {step.src}")
     return found
 
@@ -192,7 +196,8 @@ def _target(work: _Work, step: PlannedMount, mode: int) -> str:
     """
     if step.follow:
         return work.root.resolve(step.dst)
-    path = join(work.root.resolve(parent_of(step.dst)) or "/", step.dst.rpartition("/")[2])
+    directory = _unresolved(work, step.dst) if step.kind == "firmware" else work.root.resolve(parent_of(step.dst))
+    path = join(directory or "/", step.dst.rpartition("/")[2])
     node = work.editor.node(path)
     if isinstance(node, Symlink) and not node.target.startswith("/"):
         found = Resolver(work.editor).resolve(path)
@@ -201,13 +206,36 @@ def _target(work: _Work, step: PlannedMount, mode: int) -> str:
     return path
 
 
-def _create(work: _Work, path: str, mode: int) -> None:
-    """Make the mount point `path` of the type of `mode` (``file_create`` without data)."""
+def _unresolved(work: _Work, path: str) -> str:
+    """The directory of `path` where an old engine makes the place of a firmware file: links on the way are the kernel's to follow.
+
+    An absolute link leads out of the container there; one whose target the container lacks counts as one that leads nowhere.
+    """
+    shown = f"file creation failed: {path_append(ROOTFS, path)}"
+    resolver, directory = Resolver(work.editor), "/"
+    names = parent_of(path).strip("/").split("/")
+    for i, name in enumerate(names):
+        found = resolver.resolve(join(directory, name))
+        if isinstance(found, Resolved):
+            if not isinstance(found.node, Directory):
+                raise failure(shown, "ENOTDIR")
+            directory = found.path
+        elif found.errno != "ENOENT":
+            raise failure(shown, found.errno)
+        elif work.editor.node(join(directory, name)) is not None:
+            raise failure(shown, "EEXIST")
+        else:
+            return join(directory, "/".join(names[i:]))
+    return directory
+
+
+def _create(work: _Work, path: str, mode: int, *, shown: str | None = None) -> None:
+    """Make the mount point `path` of the type of `mode` (``file_create`` without data); messages name it `shown`."""
     editor = work.editor
     node = editor.node(path)
     if node is not None and st_mode(node) == mode and work.engine.has("keeps fitting targets"):
         return
-    shown = f"file creation failed: {path_append(ROOTFS, path)}"
+    shown = f"file creation failed: {path_append(ROOTFS, shown or path)}"
     _ancestors(work, parent_of(path), shown)
     if mode & 0o170000 == 0o040000:
         if node is None:

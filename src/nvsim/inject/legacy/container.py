@@ -14,6 +14,8 @@ from nvsim.inject.legacy.args import CliArgs
 from nvsim.inject.legacy.engine import Engine
 from nvsim.inject.legacy.paths import EngineFailure, Root, path_append
 from nvsim.inject.plan import Skipped
+from nvsim.rootfs.node import Directory, Symlink
+from nvsim.rootfs.resolve import Resolved, Resolver
 from nvsim.toolkit.request import Because
 
 MARKER = "/etc/debian_version"
@@ -52,16 +54,19 @@ class ContainerFacts:
 
 def container_facts(root: Root, args: CliArgs, engine: Engine, machine: str) -> ContainerFacts:
     """Read the container's root. Raises `EngineFailure` with the text behind "container error: "."""
+    if args.ldconfig == "":
+        raise EngineFailure("invalid argument")
     if len(" ".join(args.container_flags)) >= _MAX_OPTIONS:
         raise EngineFailure("too many options")
     for word in (w for flag in args.container_flags for w in flag.split(" ")):
         if word and word not in _FLAGS:
             raise EngineFailure(f"invalid option: {word}")
     mode = _compat_mode(args, engine)
-    libs, libs32, because = _library_dirs(root, machine)
+    seen = Root(root.tree, f"/proc/{args.pid}/root{root.shown}") if args.pid > 0 else root
+    libs, libs32, because = _library_dirs(seen, machine)
     ldconfig = args.ldconfig
     if ldconfig is None:
-        ldconfig = "/sbin/ldconfig.real" if root.exists(root.resolve("/sbin/ldconfig.real")) else "/sbin/ldconfig"
+        ldconfig = "/sbin/ldconfig.real" if seen.exists(seen.resolve("/sbin/ldconfig.real")) else "/sbin/ldconfig"
         why = Because(f"image {ldconfig}", "no --ldconfig was given: the image's own is run")
     else:
         why = Because(
@@ -99,16 +104,24 @@ def _library_dirs(root: Root, machine: str) -> tuple[str, str, tuple[Because, ..
 
 
 def _compat_libraries(root: Root) -> tuple[str, ...]:
-    """``compat/lib*.so.*`` below the CUDA directory, every link followed, each file once."""
+    """``compat/lib*.so.*`` below the CUDA directory, every link followed, each file once.
+
+    glob(3) lists the directory, seen from outside of the container: an absolute link there leads to a directory of the host, which
+    counts as one that has no such files.
+    """
     top = root.resolve(CUDA_DIR)
-    directory = root.resolve(path_append(top, "compat"))
-    names = (
-        sorted(n for n in root.names(directory or "/") if fnmatchcase(n, "lib*.so.*")) if root.exists(directory) else []
-    )
-    return tuple(dict.fromkeys(root.resolve(f"{top}/compat/{name}") for name in names))
+    directory = path_append(top, "compat")
+    node = root.node(directory)
+    if isinstance(node, Symlink) and node.target.startswith("/"):
+        return ()
+    found = Resolver(root.tree).resolve(directory)
+    if not isinstance(found, Resolved) or not isinstance(found.node, Directory):
+        return ()
+    names = sorted(n for n in root.names(found.path) if fnmatchcase(n, "lib*.so.*"))
+    return tuple(dict.fromkeys(root.resolve(f"{directory}/{name}") for name in names))
 
 
-def keep_compat(facts: ContainerFacts, version: str) -> tuple[ContainerFacts, tuple[Skipped, ...]]:
+def keep_compat(facts: ContainerFacts, version: str, engine: Engine) -> tuple[ContainerFacts, tuple[Skipped, ...]]:
     """The facts with only the compat libraries that the driver's major `version` allows, and what was dropped.
 
     Raises `EngineFailure` when the kept ones lie in several directories (mode ldconfig).
@@ -117,7 +130,7 @@ def keep_compat(facts: ContainerFacts, version: str) -> tuple[ContainerFacts, tu
         return facts, ()
     kept, skipped = [], []
     for path in facts.compat:
-        reason = _excluded(path.rpartition("/")[2], version, facts.compat_mode)
+        reason = _excluded(path.rpartition("/")[2], version, facts.compat_mode, engine)
         if reason is None:
             kept.append(path)
         else:
@@ -129,11 +142,11 @@ def keep_compat(facts: ContainerFacts, version: str) -> tuple[ContainerFacts, tu
     return evolve(facts, compat=tuple(kept), compat_dir=directory), tuple(skipped)
 
 
-def _excluded(name: str, version: str, mode: str) -> str | None:
+def _excluded(name: str, version: str, mode: str, engine: Engine) -> str | None:
     """Why a compat library is not used: its major version is compared as text with the beginning of the driver's."""
     _, found, rest = name.partition(".so.")
     if not found:
-        return None
+        return None if engine.has_option("cuda-compat-mode") else "its name has no version behind .so"
     major = rest[: len(rest) - len(rest.lstrip("0123456789"))]
     ours = version[: len(major)]
     if mode == "mount":

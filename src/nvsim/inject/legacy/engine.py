@@ -128,6 +128,15 @@ class Engine:
         every = [(group, name) for group, names in LIBRARY_GROUPS for name in names]
         return tuple(x for x in every if f"lib {x[1]}" not in _FEATURES or f"lib {x[1]}" in self.features)
 
+    def wanting_flags(self, name: str) -> tuple[str, ...] | None:
+        """The flags of which one must be given for a file of this base name to be mounted; () = always, None = never."""
+        if name.startswith(WSL_LIBRARIES):
+            return ()
+        known = (*self.libraries(), *(("graphics", library) for library in GLX_WITHOUT_GLVND))
+        flags: list[tuple[str, ...]] = [BINARY_FLAGS[group] for group, names in BINARY_GROUPS if name.startswith(names)]
+        flags += [LIBRARY_FLAGS[group] for group, library in known if name.startswith(library)]
+        return tuple(dict.fromkeys(f for some in flags for f in some)) or None
+
     def driver_store(self) -> tuple[str, ...]:
         """The files of a WSL driver store that are mounted."""
         return tuple(n for n in DRIVER_STORE if f"store {n}" not in _FEATURES or f"store {n}" in self.features)
@@ -155,20 +164,3 @@ def engine_named(name: str) -> Engine:
         return at >= since and (until is None or at < until)
 
     return Engine(name, frozenset(f for f in _FEATURES if known(f)))
-
-
-def wanting_flags(name: str) -> tuple[str, ...] | None:
-    """The flags of which one must be given for a file of this base name to be mounted; () = always, None = never."""
-    if name.startswith(WSL_LIBRARIES):
-        return ()
-    flags: list[str] = []
-    known = False
-    for group, names in BINARY_GROUPS:
-        if name.startswith(names):
-            known = True
-            flags += BINARY_FLAGS[group]
-    for group, names in LIBRARY_GROUPS:
-        if name.startswith(names) or (group == "graphics" and name.startswith(GLX_WITHOUT_GLVND)):
-            known = True
-            flags += LIBRARY_FLAGS[group]
-    return tuple(dict.fromkeys(flags)) if known else None

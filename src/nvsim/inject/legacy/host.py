@@ -15,7 +15,7 @@ from nvsim.inject.legacy.args import CliArgs
 from nvsim.inject.legacy.engine import BINARY_GROUPS, WSL_LIBRARIES, Engine
 from nvsim.inject.legacy.paths import EngineFailure, Root, failure, path_append
 from nvsim.inject.plan import Skipped
-from nvsim.rootfs.node import File, Special
+from nvsim.rootfs.node import Directory, File, Node, Special
 from nvsim.toolkit.request import Because
 
 DEVICE_MAJOR = 195
@@ -161,20 +161,33 @@ def _refused(root: Root, path: str, before: Found | None, facts: HostFacts) -> B
         if before is not None and "/wsl/lib/" in before.path:
             return Because(f"host {before.path}", "a library of the WSL directory was chosen before and is kept")
         return None
-    node = root.node(path) if path else None
+    node = root.node(path or "/")
     if node is None:
         raise failure(f"open failed: {root.full(path)}", "ENOENT")
+    if isinstance(node, Special) and node.kind == "socket":
+        raise failure(f"open failed: {root.full(path)}", "ENXIO")
+    if isinstance(node, Directory):
+        raise EngineFailure(f"elf file read error: {root.full(path or '/')}")
     name = path.rpartition("/")[2]
     if name.startswith("libnvidia-tls.so"):
-        elf = node.facts.elf if isinstance(node, File) else None
-        abi = elf.abi_tag if elf is not None else None
+        abi = _abi_tag(node, root.full(path))
         if abi != TLS_ABI:
-            return Because(f"host {path}", f"its ABI note is {abi or 'absent'}, and only {TLS_ABI} is taken")
+            return Because(f"host {path}", f"its ABI note is {abi}, and only {TLS_ABI} is taken")
     if not name.endswith(facts.version):
         return Because(
             "host driver version", f"the name does not end with {facts.version}, the kernel module's version"
         )
     return None
+
+
+def _abi_tag(node: Node, shown: str) -> str:
+    """What the section ".note.ABI-tag" says. Raises `EngineFailure` when there is none (``elftool_has_abi``)."""
+    elf = node.facts.elf if isinstance(node, File) else None
+    if elf is None:
+        raise EngineFailure(f"elf section read error: {shown}: invalid `elf' handle")
+    if elf.abi_tag is None:
+        raise EngineFailure(f"elf section 0x7 missing: {shown}")
+    return elf.abi_tag
 
 
 def _binaries(root: Root, facts: HostFacts, skipped: list[Skipped]) -> tuple[Found, ...]:

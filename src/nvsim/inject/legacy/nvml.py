@@ -18,10 +18,11 @@ from nvsim.loader.outcome import DlopenCall, Machine
 from nvsim.loader.process import host_session
 from nvsim.rootfs.node import Directory, File, Special
 from nvsim.rootfs.overlay import RootFS
-from nvsim.rootfs.resolve import Resolved, Resolver
+from nvsim.rootfs.resolve import PathError, Resolved, Resolver, resolve
 from nvsim.rootfs.tree import Tree, parent_of
 
 NVML = "libnvidia-ml.so.1"
+UNPRIVILEGED = (65534, 65534)  # /proc/sys/kernel/overflowuid and overflowgid
 _DRIVER_STORES = "/usr/lib/wsl/drivers"
 # nvmlErrorString
 _NVML_TEXT = {
@@ -78,13 +79,15 @@ def wsl_stores(host: HostProfile, view: Tree, engine: Engine) -> tuple[str, ...]
     return tuple(s for s in stores if any(view.node(f"{s}/{f}") is not None for f in engine.driver_store()))
 
 
-def start_nvml(host: HostProfile, root: Root, env: Mapping[str, str], stores: tuple[str, ...]) -> None:
-    """Load and initialise NVML. Raises `EngineFailure` with the text behind "initialization error: "."""
-    start = root.node("/")
-    if not isinstance(start, Directory):
-        raise failure("change root failed", "ENOENT" if start is None else "ENOTDIR")
+def start_nvml(
+    host: HostProfile, root: Root, env: Mapping[str, str], stores: tuple[str, ...], user: tuple[int, int] = UNPRIVILEGED
+) -> None:
+    """Load and initialise NVML as `user` (uid, gid). Raises `EngineFailure` with the text behind "initialization error: "."""
+    if not isinstance(root.node("/"), Directory):
+        found = resolve(root.tree, root.shown)
+        raise failure("change root failed", found.errno if isinstance(found, PathError) else "ENOTDIR")
     name = f"{stores[0]}/{NVML}" if stores else NVML
-    error = dlopen_in_root(host, root, name, env)
+    error = dlopen_in_root(host, root, name, env, user)
     if error is not None:
         raise EngineFailure(lower_last(f"load library failed: {error}"))
     code = host.driver.nvml_init
@@ -94,8 +97,10 @@ def start_nvml(host: HostProfile, root: Root, env: Mapping[str, str], stores: tu
         raise EngineFailure(lower_last(f"nvml error: {_NVML_TEXT.get(code, 'unknown error')}"))
 
 
-def dlopen_in_root(host: HostProfile, root: Root, name: str, env: Mapping[str, str]) -> str | None:
-    """dlopen `name` in a process of the host that has gone into `root`; dlerror's text, None when it loads.
+def dlopen_in_root(
+    host: HostProfile, root: Root, name: str, env: Mapping[str, str], user: tuple[int, int]
+) -> str | None:
+    """dlopen `name` in a process of the host that has gone into `root` as `user`; dlerror's text, None when it loads.
 
     The C library of the outer system came along: its libraries are in the process before the change of root.
     """
@@ -110,7 +115,7 @@ def dlopen_in_root(host: HostProfile, root: Root, name: str, env: Mapping[str, s
             editor.put(f"{_BROUGHT}/{soname}", found.node)
             brought.append(f"{_BROUGHT}/{soname}")
     machine = Machine(host.cpu, host.kernel)
-    session = host_session(editor.freeze(), loader, tuple(env.items()), machine)
+    session = host_session(editor.freeze(), loader, tuple(env.items()), machine, uid=user[0], gid=user[1])
     for path in brought:
         session.dlopen(DlopenCall(path))
     result = session.dlopen(DlopenCall(name))

@@ -13,7 +13,7 @@ from nvsim.inject.host_view import PROC_DRIVER, busid8
 from nvsim.inject.legacy.args import CliArgs
 from nvsim.inject.legacy.container import ContainerFacts
 from nvsim.inject.legacy.devices import SelectedGpu, SelectedMig, Selection
-from nvsim.inject.legacy.engine import Engine, wanting_flags
+from nvsim.inject.legacy.engine import Engine
 from nvsim.inject.legacy.host import (
     DEVICE_MAJOR,
     FABRICMANAGER,
@@ -23,7 +23,7 @@ from nvsim.inject.legacy.host import (
     Found,
     find_device,
 )
-from nvsim.inject.legacy.paths import Root, failure, path_append
+from nvsim.inject.legacy.paths import EngineFailure, Root, failure, path_append
 from nvsim.inject.plan import (
     DeviceNode,
     LdconfigRunPlan,
@@ -31,6 +31,7 @@ from nvsim.inject.plan import (
     PlannedFile,
     PlannedLink,
     PlannedMount,
+    PlannedStop,
     PlanStage,
     Skipped,
     Step,
@@ -94,26 +95,37 @@ class Steps:
 
 
 def plan_steps(setting: Setting) -> Steps:
-    """All stages. Raises `EngineFailure` with the text behind "mount error: " for what is already known to fail."""
+    """All stages. What is already known to fail is a `PlannedStop` at its place, with the text behind "mount error: "."""
     skipped: list[Skipped] = []
     nodes: list[DeviceNode] = []
-    stages = [PlanStage("driver", tuple(_driver(setting, nodes, skipped)), _DRIVER_KINDS)]
+    stages = [PlanStage("driver", _until_failure(_driver(setting, nodes, skipped)), _DRIVER_KINDS)]
     mask = 0
     for selected in setting.selected.gpus:
         mask |= 1 << selected.gpu.minor
         steps = _store_files(setting) if setting.store else _gpu(setting, selected, mask, nodes)
-        stages.append(PlanStage(f"GPU {selected.index}", tuple(steps), ("device", "gpu-proc")))
+        stages.append(PlanStage(f"GPU {selected.index}", _until_failure(steps), ("device", "gpu-proc")))
     if setting.mig_config.all or setting.mig_monitor.all:
         for what, selection in (("config", setting.mig_config), ("monitor", setting.mig_monitor)):
             if selection.gpus:
-                stages.append(PlanStage(f"MIG {what}", tuple(_mig_admin(setting, what)), ("mig",)))
+                stages.append(PlanStage(f"MIG {what}", _until_failure(_mig_admin(setting, what)), ("mig",)))
     else:
         for mig in setting.selected.migs:
             steps = _mig(setting, mig, nodes)
-            stages.append(PlanStage(f"MIG device {mig.device.uuid}", tuple(steps), ("mig",)))
+            stages.append(PlanStage(f"MIG device {mig.device.uuid}", _until_failure(steps), ("mig",)))
     for channel in setting.imex:
-        stages.append(PlanStage(f"IMEX channel {channel}", tuple(_imex(setting, channel, nodes)), ("device",)))
+        stages.append(PlanStage(f"IMEX channel {channel}", _until_failure(_imex(setting, channel, nodes)), ("device",)))
     return Steps(tuple(stages), tuple(nodes), tuple(skipped))
+
+
+def _until_failure(steps: Iterable[Step]) -> tuple[Step, ...]:
+    """The steps, up to the one whose preparation fails."""
+    out: list[Step] = []
+    try:
+        for step in steps:
+            out.append(step)
+    except EngineFailure as e:
+        out.append(PlannedStop(str(e)))
+    return tuple(out)
 
 
 def ldconfig_plan(container: ContainerFacts) -> LdconfigRunPlan:
@@ -192,7 +204,7 @@ def _files(setting: Setting, kind: str, directory: str, files: tuple[Found, ...]
     follow = setting.engine.has("follows links at targets")
     for found in files:
         name = found.path.rpartition("/")[2]
-        flags = wanting_flags(name)
+        flags = setting.engine.wanting_flags(name)
         flag, why = setting.because_flags(flags or ())
         if flags is None or (flags and flag is None):
             skipped.append(Skipped(found.path, (*found.because, _not_asked(flags))))
@@ -238,7 +250,7 @@ def _compat(setting: Setting, skipped: list[Skipped]) -> Iterable[Step]:
     follow = setting.engine.has("follows links at targets")
     for path in container.compat:
         name = path.rpartition("/")[2]
-        flags = wanting_flags(name)
+        flags = setting.engine.wanting_flags(name)
         flag, why = setting.because_flags(flags or ())
         because = (Because(f"image {path}", "a CUDA compatibility library of the image (--cuda-compat-mode=mount)"),)
         if flags is None or (flags and flag is None):

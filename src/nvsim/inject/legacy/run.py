@@ -21,10 +21,8 @@ from nvsim.inject.legacy.host import DriverInfo, HostFacts, discover
 from nvsim.inject.legacy.nvml import start_nvml, wsl_stores
 from nvsim.inject.legacy.paths import EngineFailure, Root
 from nvsim.inject.legacy.plan import Setting, ldconfig_plan, plan_steps
-from nvsim.inject.legacy.report import info_lines, list_lines
 from nvsim.inject.legacy.requirements import Facts, check_requirement
 from nvsim.inject.plan import InjectionPlan, PlannedLink, PlannedMount, Skipped
-from nvsim.memo import Same
 from nvsim.rootfs.node import File
 from nvsim.rootfs.resolve import Resolved, resolve
 from nvsim.rootfs.tree import Tree
@@ -120,10 +118,12 @@ def _start(
 ) -> tuple[Root, HostFacts, tuple[int, ...]]:
     """The stages before the container is looked at: IMEX arguments, NVML."""
     imex = _stage("error parsing IMEX info", lambda: _imex_channels(args.imex_channels))
+    if "" in (args.root, args.ldcache):
+        raise _Stopped(f"{PROGRAM}: initialization error: invalid argument")
     root = _driver_root(host, args.root)
     stores = wsl_stores(host, root.tree, engine)
     # what depends on the host alone is asked once; failures are asked again
-    key = (args.root, Same(engine), tuple(env.items()))
+    key = (args.root, engine, tuple(env.items()))
     host.memo.get("nvml", key, lambda: _stage("initialization error", lambda: start_nvml(host, root, env, stores)))
     version = host.driver.kernel_module or host.driver.version or ""
     return root, HostFacts(version, host.driver.cuda, host.cpu.machine, env, stores), imex
@@ -139,9 +139,10 @@ def _driver_root(host: HostProfile, path: str) -> Root:
 def _detect(
     host: HostProfile, root: Root, facts: HostFacts, args: CliArgs, engine: Engine, imex: tuple[int, ...]
 ) -> _Driver:
-    key = (args, Same(engine), tuple(facts.env.items()))
+    seen = CliArgs(args.command, args.root, args.ldcache, driver_options=args.driver_options)  # all that discovery sees
+    key = (seen, engine, tuple(facts.env.items()))
     info = host.memo.get(
-        "discover", key, lambda: _stage("detection error", lambda: discover(root, args, engine, facts))
+        "discover", key, lambda: _stage("detection error", lambda: discover(root, seen, engine, facts))
     )
     selected = _stage("device error", lambda: select_devices(args.devices, host.gpus))
     config = _stage("mig-config error", lambda: select_mig_admin(args.mig_config, selected, "mig-config"))
@@ -150,6 +151,8 @@ def _detect(
 
 
 def _report(host: HostProfile, args: CliArgs, engine: Engine, env: Mapping[str, str]) -> tuple[str, ...]:
+    from nvsim.inject.legacy.report import info_lines, list_lines
+
     root, facts, imex = _start(host, args, engine, env)
     driver = _detect(host, root, facts, args, engine, imex)
     wsl = bool(facts.stores)
@@ -177,7 +180,7 @@ def _configure(host: HostProfile, rootfs: Tree, args: CliArgs, engine: Engine, e
     container = _stage("container error", lambda: container_facts(container_root, args, engine, facts.machine))
     driver = _detect(host, root, facts, args, engine, imex)
     _stage("requirement error", lambda: _requirements(args, driver.selected, facts))
-    container, dropped = _stage("mount error", lambda: keep_compat(container, facts.version))
+    container, dropped = _stage("mount error", lambda: keep_compat(container, facts.version, engine))
     setting = Setting(
         root,
         args,
@@ -191,7 +194,7 @@ def _configure(host: HostProfile, rootfs: Tree, args: CliArgs, engine: Engine, e
         imex,
         facts.stores[0] if facts.stores else None,
     )
-    steps = _stage("mount error", lambda: plan_steps(setting))
+    steps = plan_steps(setting)
     every = [step for stage in steps.stages for step in stage.steps]
     return InjectionPlan(
         "legacy",
