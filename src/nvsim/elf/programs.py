@@ -11,6 +11,8 @@ import re
 import struct
 from collections.abc import Iterator
 
+from attrs import evolve
+
 from nvsim.elf.facts import LdconfigFacts, LoaderFacts
 from nvsim.elf.header import machine_name
 
@@ -31,6 +33,7 @@ _MUSL_PATH_FILE = re.compile(rb"/etc/(ld-musl-[a-z0-9_-]+\.path)\0")
 _LDCONFIG_ONLY = b"Can't create temporary cache file"
 # What a loader without a release in it (up to 2.32) shows of its age: the newest mark counts.
 _AGE = ((b"--preload", "2.31"), (b"GLIBC_TUNABLES", "2.28"), (b"", "2.17"))
+_NO_VERSION = "the loader's file does not tell its version"
 _NEAR = 4096  # bytes between the built-in directories and the array of their lengths, in the loaders seen so far
 
 
@@ -52,7 +55,7 @@ def loader_facts(data: bytes) -> LoaderFacts | None:
         version = release[1].decode()
     else:
         version = next(v for mark, v in _AGE if mark in data)
-        assumed.append(f"the loader's file does not tell its version: taken for glibc {version}")
+        assumed.append(f"{_NO_VERSION}: taken for glibc {version}")
     if not dirs:
         assumed.append("the loader's built-in directories cannot be read from the file")
     if any(d.startswith("/gnu/store/") for d in dirs):
@@ -74,6 +77,16 @@ def _gcompat(data: bytes) -> LoaderFacts:
     library = _LIBGCOMPAT.search(data)
     assumed = () if library else ("gcompat's library is taken to be /lib/libgcompat.so.0",)
     return LoaderFacts("gcompat", "1", cache=None, preload=library[1].decode() if library else None, assumed=assumed)
+
+
+def with_named_version(facts: LoaderFacts, name: str) -> LoaderFacts:
+    """`facts` with the version that the loader's file name tells (``ld-2.31.so``, as glibc installed it up to 2.33), if it tells one
+    and the file itself did not."""
+    told = re.fullmatch(r"ld-(2\.\d+)\.so", name)
+    untold = [a for a in facts.assumed if a.startswith(_NO_VERSION)]
+    if told is None or not untold:
+        return facts
+    return evolve(facts, version=told[1], assumed=tuple(a for a in facts.assumed if a not in untold))
 
 
 def _musl(data: bytes) -> LoaderFacts | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from attrs import evolve
 
 from nvsim.elf.facts import LoaderFacts
+from nvsim.elf.programs import with_named_version
 from nvsim.loader.execve import ExecImage
 from nvsim.loader.versions import libc_version
 from nvsim.rootfs.node import File
@@ -28,9 +29,9 @@ def loader_facts(tree: Tree, image: ExecImage) -> LoaderFacts | str:
     """What is built into the loader that `image` names: as its file says, else derived and marked as assumed; a string = why unknown."""
     assert image.interp_file is not None and image.interp is not None
     facts = image.interp_file.facts
-    if facts.loader is not None:
-        return _dated(tree, image, facts.loader)
     name = (image.interp_path or image.interp).rpartition("/")[2]
+    if facts.loader is not None:
+        return _dated(tree, image, with_named_version(facts.loader, name))
     if "musl" in name:
         return LoaderFacts("musl", "1.2.3", assumed=(f"{image.interp} is taken for musl 1.2.3",))
     if facts.elf is None or not name.startswith(("ld-linux", "ld-2", "ld64", "ld.so")):

@@ -125,8 +125,18 @@ _LEGACY: Mapping[str, tuple[tuple[tuple[int, int], Mapping[str, int], frozenset[
 _BIARCH: Mapping[str, tuple[str, ...]] = {"x86_64": ("", "64", "x32"), "aarch64": ("", "64", "ilp32")}
 # Names that Debian's builds leave alone once they are there, whatever they lead to.
 _DEBIAN_LOADERS = frozenset(
-    "ld.so.1 ld64.so.1 ld64.so.2 ld-linux.so.2 ld-linux.so.3 ld-linux-x86-64.so.2 ld-linux-aarch64.so.1 ld-linux-armhf.so.3 "
-    "ld-linux-ia64.so.2 ld-linux-mipsn8.so.1 ld-kfreebsd-x86-64.so.1".split()
+    (
+        *(
+            "ld.so.1",
+            "ld64.so.1",
+            "ld64.so.2",
+            "ld-linux.so.2",
+            "ld-linux.so.3",
+            "ld-linux-x86-64.so.2",
+            "ld-linux-aarch64.so.1",
+        ),
+        *("ld-linux-armhf.so.3", "ld-linux-ia64.so.2", "ld-linux-mipsn8.so.1", "ld-kfreebsd-x86-64.so.1"),
+    )
 )
 _GDB = ("-gdb.py",)
 _GDB_ALL = ("-gdb.gdb", "-gdb.py", "-gdb.scm")
