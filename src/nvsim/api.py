@@ -154,9 +154,7 @@ def ldd(
     """What a program or library of an image loads, without NVIDIA. `env` is set on top of the image's. Raises `InputError`."""
     loaded = image if isinstance(image, Image) else load_image(image)
     values = dict(item.split("=", 1) for item in loaded.config.env if "=" in item) | dict(env or {})
-    path = (
-        find_program(loaded.tree, program, values["PATH"]) if values.get("PATH") else find_program(loaded.tree, program)
-    )
+    path = find_program(loaded.tree, program, values.get("PATH"))
     return link(loaded.tree, path, values, parse_cpu(cpu) if isinstance(cpu, str) else cpu)
 
 

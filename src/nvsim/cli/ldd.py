@@ -65,7 +65,7 @@ def command(output: Output, image: str, programs: tuple[str, ...], **options: An
         walked = sources.image(image).tree if Path(image).is_dir() else found.tree
         _every(output, found, walked, env, cpu, where)
         return
-    paths = [find_program(found.tree, p, env.get("PATH") or _default_path()) for p in programs]
+    paths = [find_program(found.tree, p, env.get("PATH")) for p in programs]
     if options["trace"]:
         _trace(output, found, paths, env, cpu)
         return
@@ -75,12 +75,6 @@ def command(output: Output, image: str, programs: tuple[str, ...], **options: An
     verify(found.tree)
     _print(output, linkages, where, wishes, options["as_tree"])
     click.get_current_context().exit(0 if all(x.ok for x in linkages) else 1)
-
-
-def _default_path() -> str:
-    from nvsim.scenario.engine import DEFAULT_PATH
-
-    return DEFAULT_PATH
 
 
 def _environment(image: Image, options: dict[str, Any]) -> tuple[dict[str, str], dict[str, str]]:

@@ -9,15 +9,14 @@ from collections.abc import Iterator
 from nvsim.diagnosis.find_start import ignored_request
 from nvsim.diagnosis.make import ask_capabilities, env_of, finding
 from nvsim.diagnosis.model import Finding
+from nvsim.diagnosis.places import considered, places_of
 from nvsim.diagnosis.where import (
     Place,
     base_name,
-    considered,
     host_names,
     in_container,
     injected_paths,
     on_host,
-    places_of,
     sentences,
     skipped_because,
     versioned_in_container,

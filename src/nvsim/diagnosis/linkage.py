@@ -260,7 +260,7 @@ def _order(version: str) -> tuple[int, ...]:
     return tuple(int(d) for d in digits if d.isdigit())
 
 
-def find_program(tree: Tree, name: str, path: str = _PATH) -> str:
+def find_program(tree: Tree, name: str, path: str | None = None) -> str:
     """A program by path, or by name: looked up in PATH, then in library directories and stores. Raises `InputError` with near names."""
     if "/" in name:
         if isinstance(Resolver(tree).resolve(name), Resolved):
@@ -270,7 +270,7 @@ def find_program(tree: Tree, name: str, path: str = _PATH) -> str:
         raise InputError(f"no file {name} in {tree.name}", hint=hint if hint and hint.startswith("did") else None)
     resolver = Resolver(tree)
     directories = [
-        *path.split(":"),
+        *(path or _PATH).split(":"),
         "/usr/lib/x86_64-linux-gnu",
         "/usr/lib/aarch64-linux-gnu",
         "/usr/lib64",

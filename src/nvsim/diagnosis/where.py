@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from nvsim.loader.outcome import Search
 from nvsim.rootfs.node import Directory, File, Symlink
 from nvsim.rootfs.overlay import RootFS
 from nvsim.rootfs.resolve import Resolved, Resolver
@@ -51,14 +50,6 @@ HOST_DIRS = (
     "/run/opengl-driver/lib",
     "/usr/lib/wsl/lib",
 )
-
-
-# names of the subdirectories that loaders before 2.37 look into (platforms and hwcaps of x86 and others)
-_CPU_NAMES = frozenset(
-    ("tls", "x86_64", "haswell", "xeon_phi", "avx512_1", "i386", "i486", "i586", "i686", "sse2", "atomics", "aarch64", "v7l", "v8l", "neon", "vfp")
-)  # fmt: skip
-_ABSENT = "the directory does not exist"
-_NO_ENTRY = "no entry of that name"
 
 
 @frozen(slots=True)
@@ -161,59 +152,6 @@ def sentences(because: tuple[Because, ...]) -> tuple[str, ...]:
     """The reasons as lines of evidence: the input, and what it decided."""
     return tuple(
         b.text if not b.input or b.text.startswith(b.input.split()[-1]) else f"{b.input}: {b.text}" for b in because
-    )
-
-
-@frozen(slots=True)
-class SearchPlace:
-    """A directory that a search considered, who put it into the search ("" for a cache without an entry), and what was there."""
-
-    path: str
-    set_by: str
-    result: str
-
-    @property
-    def absent(self) -> bool:
-        """The directory itself does not exist."""
-        return self.result == _ABSENT
-
-
-def places_of(search: Search) -> tuple[SearchPlace, ...]:
-    """The places of a search, in order.
-
-    Subdirectories for kinds of CPUs (glibc-hwcaps, tls, haswell, ...) are named only where something was found in them.
-    """
-    every = {c.path.rpartition("/")[0] for c in search.candidates} | {d for p in search.paths for d in p.absent}
-
-    def variant(directory: str) -> bool:
-        """A subdirectory, for kinds of CPUs alone, of another directory of the search."""
-        below = (directory[len(other) + 1 :].split("/") for other in every if directory.startswith(f"{other}/"))
-        return any(parts[0] == "glibc-hwcaps" or _CPU_NAMES.issuperset(parts) for parts in below)
-
-    asked_cache = any(c.stage == "cache" for c in search.candidates)
-    rows: dict[tuple[str, str], list[str]] = {}
-    without_file: dict[int, list[tuple[str, str, str]]] = {}
-    for path in search.paths:
-        found = without_file.setdefault(path.at, [])
-        found += [(d, path.set_by, _ABSENT) for d in path.absent if not variant(d)]
-        if path.what == "cache" and not asked_cache:
-            found += [(d, "", _NO_ENTRY) for d in path.directories]
-    for number in range(len(search.candidates) + 1):
-        for directory, by, result in without_file.get(number, ()):
-            rows.setdefault((directory, by), []).append(result)
-        if number < len(search.candidates):
-            candidate = search.candidates[number]
-            directory = parent_of(candidate.path) if "/" in candidate.path else candidate.path
-            if candidate.result != "missing" or not variant(directory):
-                rows.setdefault((directory, candidate.set_by), []).append(candidate.result)
-    return tuple(SearchPlace(d, by, ", ".join(dict.fromkeys(results))) for (d, by), results in rows.items())
-
-
-def considered(search: Search) -> tuple[str, ...]:
-    """The places of a search as lines of evidence."""
-    return tuple(
-        f"looked in {p.path} ({p.set_by}): {p.result}" if p.set_by else f"looked in {p.path}: {p.result}"
-        for p in places_of(search)
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from nvsim.diagnosis.linkage import Linkage, Linked
-from nvsim.diagnosis.where import places_of
+from nvsim.diagnosis.places import places_of
 from nvsim.diagnosis.wishes import Wish
 from nvsim.loader.outcome import Search
 from nvsim.report.style import PLAIN, Style, columns, wrapped
