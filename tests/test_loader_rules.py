@@ -101,6 +101,8 @@ def test_a_filter_in_a_dlopened_library_fails_an_assertion_up_to_2_31(version: s
     assert outcome.exit_code == 127
     assert outcome.stderr.startswith(f"Inconsistency detected by ld.so: dl-deps.c: {line}: _dl_map_object_deps: ")
     assert [d.ended for d in outcome.dlopen] == [True]
+    incomplete = {**entries, f"{LIB}/libb.so": elf("libnone.so")}
+    assert load(incomplete, version=version, dlopen=(DlopenCall("liba.so"),)).exit_code == 127
     newer = load(entries, version="2.32", dlopen=(DlopenCall("liba.so"),))
     assert [o.path for o in newer.dlopen[0].new_objects] == [f"{LIB}/libb.so", f"{LIB}/liba.so"]
 

@@ -24,6 +24,10 @@ EMPTY_TOKEN = "empty dynamic string token substitution"
 NEEDED, PRELOAD, DLOPEN, AUXILIARY, FILTER, PROGRAM = "needed", "preload", "dlopen", "auxiliary", "filter", "program"
 
 
+class _TokenError(LoadError):
+    """A name whose tokens cannot be replaced: nothing was looked for."""
+
+
 def map_object(
     process: Process,
     name: str,
@@ -137,15 +141,25 @@ def dependencies(process: Process, root: Object, preloads: list[Object], *, dlop
     errno_before, process.errno = process.errno, None
     try:
         _load_all(process, root, queue, dlopened)
+    except _TokenError:
+        raise
+    except LoadError:
+        _assert_first(process, root, queue)
+        raise
     finally:
         process.errno = process.errno or errno_before
+    _assert_first(process, root, queue)
     root.search_list = [o for o in queue if not o.faked]
-    if process.rules.first_assert is not None and root.search_list[0] is not root:
-        place = f"dl-deps.c: {process.rules.first_assert}: _dl_map_object_deps"
-        raise failed_assertion(place, "map->l_searchlist.r_list[0] == map")
     root.order = relocation_order(root, root.search_list, process.rules.sort)
     root.dependencies = root.order[1:]
     return queue
+
+
+def _assert_first(process: Process, root: Object, queue: list[Object]) -> None:
+    """Releases up to 2.31 insist that no filtee stands before the root, also when its dependencies are not complete."""
+    if process.rules.first_assert is not None and next(o for o in queue if not o.faked) is not root:
+        place = f"dl-deps.c: {process.rules.first_assert}: _dl_map_object_deps"
+        raise failed_assertion(place, "map->l_searchlist.r_list[0] == map")
 
 
 def _load_all(process: Process, root: Object, queue: list[Object], dlopened: bool) -> None:
@@ -185,11 +199,11 @@ def _name(process: Process, obj: Object, wanted: str, *, fatal: bool) -> str | N
     if not has_token(wanted, loose=not process.rules.loose_tokens):
         return wanted
     if process.secure:
-        raise LoadError(wanted, "DST not allowed in SUID/SGID programs")
+        raise _TokenError(wanted, "DST not allowed in SUID/SGID programs")
     name = expand_for(process, wanted, obj)
     if name is None:
         if fatal:
-            raise LoadError(wanted, EMPTY_TOKEN)
+            raise _TokenError(wanted, EMPTY_TOKEN)
         process.searches.append(Search(wanted, process.label(obj), (), "ignored", note=EMPTY_TOKEN))
     return name
 

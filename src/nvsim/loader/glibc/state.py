@@ -74,8 +74,8 @@ class SearchDirectory:
     """A directory of search lists (``struct r_search_path_elem``): one for the whole process, whichever lists name it.
 
     `prefixes` is what a name is appended to: one for each hwcaps subdirectory and the directory itself last, each with a trailing slash
-    ("" is the current directory), `shown` the same without that slash; `exists` says of each: known to exist, known not to, or not tried yet. `what` and `where` tell who
-    named the directory first.
+    ("" is the current directory), `shown` the same without that slash; `exists` says of each: known to exist, known not to, or not tried
+    yet. `what` and `where` tell who named the directory first.
     """
 
     prefixes: tuple[str, ...]
