@@ -24,6 +24,7 @@ from nvsim.image.model import Image
 from nvsim.image.read import image_to_json, load_image
 from nvsim.rootfs.node import Directory, File, Special
 from nvsim.rootfs.tree import Tree, walk
+from nvsim.scenario.read import Sources, scenario_from_json
 
 DATA = Path("/nowhere")
 FIELDS = {"Env": ["A=1"], "Cmd": ["/bin/app"], "WorkingDir": "/srv", "User": "7", "Labels": {"k": "v"}}
@@ -373,3 +374,13 @@ def test_zstd_is_read_or_refused_by_name(tmp_path: Path) -> None:
                 load_image(spec, DATA)
             return
     assert len(paths(load_image(layout(tmp_path, compress=compress), DATA).tree)) == 4
+
+
+def test_the_platform_of_a_scenario_chooses_the_image(tmp_path: Path) -> None:
+    images = [("t", p, *marked(p.partition("/")[2], p)) for p in ("linux/arm64", "linux/amd64")]
+    query = {"host": "eks-al2-535", "image": f"oci:{oci(images).write(tmp_path)}", "argv": ["/x"]}
+    sources = Sources()
+    assert scenario_from_json(query, sources).image.platform == "linux/amd64"
+    assert scenario_from_json({**query, "platform": "arm64"}, sources).image.platform == "linux/arm64"
+    with pytest.raises(InputError, match=r"no image for linux/s390x"):
+        scenario_from_json({**query, "platform": "linux/s390x"}, sources)

@@ -88,5 +88,5 @@ def _side(text: str, sources: Sources) -> Scenario:
     options = dict(run.make_context("run", words).params)
     if len(options["hosts"]) != 1:
         raise click.UsageError(f"{text!r} must name one --host")
-    image = sources.image(options["image"])
+    image = sources.image(options["image"], options.get("platform"))
     return make_scenario(sources.host(options["hosts"][0]), image, option_values(options), options["argv"] or None)

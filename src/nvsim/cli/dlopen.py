@@ -27,7 +27,7 @@ def command(output: Output, names: tuple[str, ...], strict: bool, **options: Any
     nvsim dlopen --host ubuntu2204-535 --gpus all example:debian12 libcuda.so.1 libnvidia-ml.so.1
     """
     sources = open_sources(options.pop("no_cache"))
-    image = sources.image(options["image"])
+    image = sources.image(options["image"], options.get("platform"))
     program, caller = _caller(image, options["dlopen_from"], options)
     asked = {**options, "dlopen": names, "dlopen_from": caller}
     predict(output, scenarios_of(asked, sources, program, image), sources.programs, strict)

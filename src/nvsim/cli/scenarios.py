@@ -82,7 +82,7 @@ def scenarios_of(
 ) -> tuple[Scenario, ...]:
     """One scenario a host; `image` where it was loaded already. Raises `InputError`."""
     values = option_values(options)
-    image = image if image is not None else sources.image(options["image"])
+    image = image if image is not None else sources.image(options["image"], options.get("platform"))
     return tuple(make_scenario(sources.host(h), image, values, command) for h in options["hosts"])
 
 

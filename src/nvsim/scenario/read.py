@@ -15,6 +15,7 @@ from nvsim.errors import InputError
 from nvsim.host.datadir import data_dir
 from nvsim.scenario.model import Scenario
 from nvsim.scenario.options import BY_NAME, read_file, settings_from
+from nvsim.scenario.options_docker import platform as docker_platform
 
 if TYPE_CHECKING:
     from nvsim.elf.store import FactsStore
@@ -61,8 +62,11 @@ class Sources:
             self._hosts[told] = host
         return host
 
-    def image(self, told: Any) -> Image:
-        """An image by name or path, or as an object: ``{"image": NAME}``, ``{"path": PATH}``, or with ``tree``. Raises `InputError`."""
+    def image(self, told: Any, platform: str | None = None) -> Image:
+        """An image by name or path, or as an object: ``{"image": NAME}``, ``{"path": PATH}``, or with ``tree``. Raises `InputError`.
+
+        `platform` (the text of ``--platform``) chooses among the images of an archive or layout.
+        """
         from nvsim.image.read import image_from_json, load_image
 
         if isinstance(told, Mapping):
@@ -73,7 +77,8 @@ class Sources:
             raise InputError("image must be a name, a path, or an object with 'image', 'path' or 'tree'")
         if told in self._images:
             return self._images[told]
-        image = load_image(told, self.data, store=self.store)
+        wanted = docker_platform(platform) if platform is not None else None
+        image = load_image(told, self.data, store=self.store, platform=wanted)
         if told.startswith("example:"):
             self._images[told] = image
         return image
@@ -101,7 +106,7 @@ def scenario_from_json(
     options = {k: v for k, v in query.items() if k not in _OWN_KEYS}
     return make_scenario(
         sources.host(query["host"]),
-        sources.image(query["image"]),
+        sources.image(query["image"], _text(query.get("platform"))),
         options,
         tuple(argv) if argv is not None else None,
         read=read,
@@ -126,6 +131,11 @@ def make_scenario(
             hint=f"it is for {image.platform}",
         )
     return Scenario(host, image, settings)
+
+
+def _text(value: Any) -> str | None:
+    """A value that is read again, and refused if it is no text, with the other options."""
+    return value if isinstance(value, str) else None
 
 
 def with_config(image: Image, told: Any) -> Image:
