@@ -15,6 +15,7 @@ from nvsim.loader.musl.direct import parse_command_line
 from nvsim.loader.musl.tables import exports, musl_rules, release
 from nvsim.loader.outcome import Outcome, ProcessRequest
 from nvsim.loader.process import run
+from nvsim.loader.trace import debug_lines
 from nvsim.rootfs.directory import DirectoryTree
 from nvsim.rootfs.treefile import tree_from_json
 
@@ -127,6 +128,19 @@ def test_the_loader_lists_what_a_program_loads() -> None:
     got = outcome(files, INTERP, "--library-path", "/opt", "--list", "/a")
     assert got.stdout == (f"\t{INTERP} (0x...)\n\tlibx.so => /opt/libx.so (0x...)\n\tlibm.so.6 => {INTERP} (0x...)\n")
     assert (got.exit_code, got.started) == (0, False)
+
+
+def test_searches_are_told_line_by_line() -> None:
+    got = outcome(
+        {"/a": program(needed=["libx.so"]), "/o/libx.so": {"elf": {"needed": []}}}, "/a", LD_LIBRARY_PATH="/n:/o"
+    )
+    assert list(debug_lines(got)) == [
+        "find library=libx.so; searching",
+        " search path=/n:/o\t\t(env LD_LIBRARY_PATH)",
+        "  trying file=/n/libx.so",
+        "  trying file=/o/libx.so",
+    ]
+    assert list(debug_lines(Outcome("exec-error", errno="ENOENT"))) == []
 
 
 def test_usage_and_programs_that_are_none() -> None:

@@ -48,7 +48,7 @@ class Draft:
         self.named: list[str] = []  # directories that some list names, canonical
         self.libraries: list[str] = []  # paths of good library files
         self.wanted: list[str] = []  # names that something asks for
-        self.bad = rng.random() < 0.4
+        self.bad = rng.random() < (0.4 if loader.kind == "glibc" else 0.2)
         self.odd = rng.random() < 0.35  # odd flags of libraries
         self.versions = rng.random() < 0.25
         self.symbols = rng.random() < 0.2

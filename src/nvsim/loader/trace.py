@@ -14,8 +14,13 @@ from nvsim.loader.outcome import Candidate, DlopenResult, Outcome, Search, Searc
 
 
 def debug_lines(outcome: Outcome) -> Iterator[str]:
-    """The lines of start-up and of every dlopen, in order."""
-    rules = glibc_rules((outcome.libc or "").removeprefix("glibc "))
+    """The lines of start-up and of every dlopen, in order. musl has no such output: its searches are told in the same words."""
+    if outcome.libc is None or not outcome.libc.startswith("glibc "):
+        for each in (outcome.searches, *(call.searches for call in outcome.dlopen)):
+            for search in each:
+                yield from _plain(search)
+        return
+    rules = glibc_rules(outcome.libc.removeprefix("glibc "))
     for search in outcome.searches:
         yield from _search(search, rules)
     for problem in outcome.version_problems:
@@ -25,6 +30,20 @@ def debug_lines(outcome: Outcome) -> Iterator[str]:
         yield f"{obj}: error: symbol lookup error: {text} (fatal)"
     for call in outcome.dlopen:
         yield from _dlopen(call, rules)
+
+
+def _plain(search: Search) -> Iterator[str]:
+    """A search of a loader that shares no directories between its lists."""
+    if not search.candidates:
+        return
+    yield f"find library={search.name}; searching"
+    set_by = None
+    for candidate in search.candidates:
+        if candidate.set_by != set_by and candidate.stage != "name":
+            set_by = candidate.set_by
+            same = [c.path.rpartition("/")[0] for c in search.candidates if c.set_by == set_by]
+            yield f" search path={':'.join(same)}\t\t({set_by})"
+        yield f"  trying file={candidate.path}"
 
 
 def _dlopen(call: DlopenResult, rules: GlibcRules) -> Iterator[str]:

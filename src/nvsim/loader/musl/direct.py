@@ -58,7 +58,7 @@ def start(tree: Tree, loader: ExecImage, facts: LoaderFacts, request: ProcessReq
         env.setdefault(name, value)
     own = evolve(loader, interp=line.name, interp_path=loader.path, interp_file=loader.file)
     process = new_process(tree, own, facts, request)
-    outcome = Outcome("exit", steps=loader.steps, program=loader.path)
+    outcome = Outcome("exit", steps=loader.steps, program=loader.path, libc=f"musl {facts.version}")
     if not line.arguments:
         return MuslSession(process, _failed(outcome, _usage(line, facts)))
     program = line.arguments[0]

@@ -26,8 +26,13 @@ Opened = tuple[Node, str]
 """A node that was opened for reading, and its canonical path."""
 
 
-def load_library(process: Process, name: str, needed_by: Object | None, *, noload: bool = False) -> Object | None:
-    """The object for `name`, new or already there; None: there is none, and the process's `errno` says why."""
+def load_library(
+    process: Process, name: str, needed_by: Object | None, *, because: str = "needed", noload: bool = False
+) -> Object | None:
+    """The object for `name`, new or already there; None: there is none, and the process's `errno` says why.
+
+    `because` is what the search is recorded with (see `Search`); `noload` is RTLD_NOLOAD.
+    """
     if not name:
         process.errno = "EINVAL"
         return None
@@ -40,15 +45,15 @@ def load_library(process: Process, name: str, needed_by: Object | None, *, noloa
             "name", name, "the name itself", "hit" if opened else "missing", None if opened else process.errno
         )
         got = _identify(process, name, name, "name", opened, needed_by, noload)
-        return _record(process, name, needed_by, (tried,), got)
+        return _record(process, name, needed_by, because, (tried,), got)
     known = next((o for o in process.objects[1:] if o.short == name), None)
     if known is not None:
-        return _record(process, name, needed_by, (), known)
+        return _record(process, name, needed_by, because, (), known)
     if len(name.encode("utf-8", "surrogateescape")) > NAME_MAX:
-        return _record(process, name, needed_by, (), None)
+        return _record(process, name, needed_by, because, (), None)
     opened, path, stage, seen = _search(process, name, needed_by)
     got = _identify(process, name, path, stage, opened, needed_by, noload)
-    return _record(process, name, needed_by, seen, got)
+    return _record(process, name, needed_by, because, seen, got)
 
 
 def _itself(process: Process, name: str, reserved: str | None) -> Object:
@@ -62,14 +67,14 @@ def _itself(process: Process, name: str, reserved: str | None) -> Object:
 
 
 def _record(
-    process: Process, name: str, needed_by: Object | None, seen: tuple[Candidate, ...], got: Object | None
+    process: Process, name: str, needed_by: Object | None, because: str, seen: tuple[Candidate, ...], got: Object | None
 ) -> Object | None:
     by = needed_by.path if needed_by is not None else ""
     if got is None:
-        process.searches.append(Search(name, by, seen, "not-found", error=process.strerror()))
+        process.searches.append(Search(name, by, seen, "not-found", error=process.strerror(), because=because))
         return None
     new = got is process.objects[-1] and got.name == name and bool(seen)
-    process.searches.append(Search(name, by, seen, "loaded" if new else "already", got.path))
+    process.searches.append(Search(name, by, seen, "loaded" if new else "already", got.path, because=because))
     return got
 
 

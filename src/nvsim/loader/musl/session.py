@@ -68,7 +68,9 @@ def start(tree: Tree, program: ExecImage, facts: LoaderFacts, request: ProcessRe
     process = new_process(tree, program, facts, request)
     if not program.secure:
         process.library_path, process.preload = env.get("LD_LIBRARY_PATH", ""), env.get("LD_PRELOAD", "")
-    outcome = Outcome("exit", steps=program.steps, program=program.path, interpreter=program.interp)
+    outcome = Outcome(
+        "exit", steps=program.steps, program=program.path, interpreter=program.interp, libc=f"musl {facts.version}"
+    )
     return MuslSession(process, run_startup(process, outcome))
 
 
@@ -122,7 +124,7 @@ def run_startup(process: Process, outcome: Outcome) -> Outcome:
 def _startup(process: Process) -> list[str]:
     """Preloads, dependencies, relocation: the lines that are printed."""
     for name in process.preload.replace(":", " ").split():
-        load_library(process, name, None)
+        load_library(process, name, None, because="preload")
     lines = _load_deps(process, process.main)
     process.chain = list(process.objects)
     order = [*process.objects[1:], process.main]
@@ -159,7 +161,7 @@ def _dlopen(process: Process, call: DlopenCall) -> Object | str:
         return process.main
     noload = bool(call.flags & RTLD_NOLOAD)
     before = list(process.objects)
-    obj = load_library(process, call.name, process.main, noload=noload)
+    obj = load_library(process, call.name, process.main, because="dlopen", noload=noload)
     if obj is None:
         if noload:
             return f"Library {call.name} is not already loaded"
