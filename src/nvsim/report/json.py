@@ -163,6 +163,7 @@ def _process(process: ProcessResult) -> dict[str, Any]:
         "stdout": process.stdout,
         "stderr": process.stderr,
         "message": process.message,
+        "told_by": process.told_by or None,
         "objects": [
             {"name": o.name, "path": o.path, "origin": str(o.origin), "because": o.stage}
             for o in (outcome.objects if outcome else ())

@@ -113,10 +113,11 @@ def _dlopens(process: ProcessResult, style: Style) -> list[str]:
 def _shown(process: ProcessResult, style: Style) -> list[str]:
     """The text that a user meets."""
     text = process.message.strip()
-    if process.verdict == "ok" or not text or text == process.reason:
+    if process.verdict == "ok" or not text:
         return []
     shown = text.splitlines()
-    lines = ["", style.paint("What is shown", "bold")]
+    by = f" by {process.told_by}" if process.told_by else ""
+    lines = ["", style.paint(f"What is shown{by}", "bold")]
     lines += [f"  | {line}" for line in shown[:_SHOWN_LINES]]
     if len(shown) > _SHOWN_LINES:
         lines.append(f"  | ... {len(shown) - _SHOWN_LINES} more lines (--format json has them)")
