@@ -256,7 +256,7 @@ def test_engines_are_named_with_or_without_a_release() -> None:
         ("docker-19.3", 'starting container process caused "exec: \\"nosuch\\": executable file', 127),
         (
             "docker-28.5",
-            'start container process: exec: "nosuch": executable file not found in $PATH: unknown\n\nRun',
+            'start container process: error during container init: exec: "nosuch": executable file not found in $PATH: unknown\n\nRun',
             127,
         ),
         ("podman-5.4", 'Error: runc: runc create failed: unable to start container process: exec: "nosuch"', 127),

@@ -5,11 +5,14 @@ from __future__ import annotations
 import pytest
 
 from nvsim.errors import UnsupportedError
+from nvsim.loader.outcome import Machine
+from nvsim.rootfs.overlay import RootFS
 from nvsim.rootfs.resolve import Resolver
 from nvsim.rootfs.treefile import tree_from_json
 from nvsim.scenario.engine import Process
 from nvsim.scenario.messages import Lookup, look_up
 from nvsim.scenario.messages_inner import inner_of
+from nvsim.simulate import ProcessResult, run_process
 
 PROGRAM = {"type": "file", "size": 9}
 RESOLVER = Resolver(
@@ -67,3 +70,50 @@ def test_a_program_is_no_wrapper_and_a_script_cannot_be_told() -> None:
     assert inner_of(process("sh"), "/bin/sh", RESOLVER) is None
     with pytest.raises(UnsupportedError, match="what sh starts cannot be told"):
         inner_of(process("sh", "-c", "a | b"), "/bin/sh", RESOLVER)
+
+
+RELEASE = 'ID=debian\nVERSION_ID="12"\n'
+
+
+def run(*argv: str, missing_loader: bool = False) -> ProcessResult:
+    static = {"type": "file", "size": 9000, "elf": {"type": "EXEC", "class": 64, "machine": "x86_64"}}
+    smi = {**static, "elf": {**static["elf"], "interp": "/lib64/ld-linux-x86-64.so.2"}}  # type: ignore[dict-item]
+    tree = tree_from_json(
+        {
+            "/bin/bash": static,
+            "/bin/dash": static,
+            "/bin/sh": {"type": "symlink", "target": "dash"},
+            "/bin/env": static,
+            "/etc/os-release": {"type": "file", "size": len(RELEASE), "text": RELEASE},
+            **({"/bin/nvidia-smi": smi} if missing_loader else {}),
+        },
+        "image",
+    )
+    return run_process(RootFS(tree), process(*argv, env=("PATH=/bin",)), Machine(), (), {})
+
+
+@pytest.mark.parametrize(
+    ("argv", "text", "status"),
+    [
+        (("sh", "-c", "nvidia-smi"), "sh: 1: nvidia-smi: not found", 127),
+        (("env", "A=b", "nvidia-smi"), "env: 'nvidia-smi': No such file or directory", 127),
+        (("sh", "-c", "env A=b nvidia-smi"), "env: 'nvidia-smi': No such file or directory", 127),
+    ],
+)
+def test_a_run_shows_what_the_starter_says(argv: tuple[str, ...], text: str, status: int) -> None:
+    result = run(*argv)
+    assert (result.verdict, result.kind, result.message, result.exit_code) == ("fails", "exit", text, status)
+
+
+def test_a_missing_dynamic_linker_is_told_by_the_shell_of_the_image() -> None:
+    result = run("bash", "-c", "nvidia-smi", missing_loader=True)
+    assert result.kind == "exec-error"
+    assert result.message == "bash: line 1: /bin/nvidia-smi: cannot execute: required file not found"
+    assert "bash is taken for bash 5.2" in " ".join(result.assumptions)
+    assert run("nvidia-smi", missing_loader=True).told_by == ""
+
+
+def test_a_shell_script_makes_no_claim_about_what_it_starts() -> None:
+    result = run("sh", "-c", "a | b")
+    assert result.verdict == "ok"
+    assert "what sh starts cannot be told from its arguments: only sh itself was looked at" in result.assumptions

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 from attrs import evolve, field, frozen
 
+from nvsim.errors import UnsupportedError
 from nvsim.inject.plan import Injected, InjectionPlan
 from nvsim.loader import process as loader
 from nvsim.loader.outcome import DlopenCall, DlopenResult, Machine, Outcome, ProcessRequest
@@ -33,6 +34,7 @@ from nvsim.scenario.engine_words import (
     toolkit_refused,
 )
 from nvsim.scenario.messages import Lookup, look_up
+from nvsim.scenario.messages_inner import Inner, inner_of
 from nvsim.scenario.model import Scenario, Settings
 from nvsim.toolkit.request import ContainerRequest
 
@@ -46,7 +48,8 @@ class ProcessResult:
 
     `kind`: "exit", "exec-error" or "start-error" (it was never started). `runs`: what known programs then did; `dlopen`: the calls
     that the user asked for. `message`: what engine or program show; `exit_code` None = the program's own, not known.
-    `verdict`: "ok", "fails" or "unknown", and `reason` in one sentence.
+    `verdict`: "ok", "fails" or "unknown", and `reason` in one sentence. `told_by` names the shell or wrapper that could not start the
+    program, where it was not the engine.
     """
 
     argv: tuple[str, ...]
@@ -62,6 +65,7 @@ class ProcessResult:
     message: str = ""
     exit_code: int | None = None
     assumptions: tuple[str, ...] = ()
+    told_by: str = ""
 
 
 @frozen(slots=True)
@@ -228,9 +232,41 @@ def run_process(
             message=outcome.stderr,
             exit_code=outcome.exit_code,
         )
+    try:
+        inner = inner_of(process, outcome.program or lookup.path, resolver)
+    except UnsupportedError as e:
+        base = evolve(base, assumptions=(*base.assumptions, f"{e}: only {process.argv[0]} itself was looked at"))
+        inner = None
+    if inner is not None:
+        started = run_process(rootfs, inner.process, machine, programs, met, dlopen, dlopen_from, speaker)
+        return _told_by(started, process, inner, resolver, base.assumptions)
     runs = _play_known(session, rootfs, resolver, process, outcome, programs, met)
     calls = tuple(session.dlopen(DlopenCall(name, 2, dlopen_from)) for name in dlopen)
     return _judge(evolve(base, outcome=session.finish()), runs, calls)
+
+
+def _told_by(
+    result: ProcessResult, outer: Process, inner: Inner, resolver: Resolver, assumed: tuple[str, ...]
+) -> ProcessResult:
+    """What came of a program that `outer` did nothing but start: failures to start it are told by its starter, not by the engine."""
+    result = evolve(result, assumptions=_unique([*assumed, *inner.assumptions, *result.assumptions]))
+    if result.kind not in ("start-error", "exec-error") or result.argv != inner.process.argv or result.told_by:
+        return result
+    if result.outcome is None:
+        shown = inner.not_found(result.lookup or Lookup(None))
+    else:
+        shown = inner.refused(resolver, result.outcome.steps, result.outcome.errno or "")
+    kind = "exit" if result.outcome is None else result.kind
+    text = shown.text or result.reason
+    return evolve(
+        result,
+        kind=kind,
+        reason=text,
+        stderr=shown.text or "",
+        message=shown.text or "",
+        exit_code=shown.status,
+        told_by=outer.argv[0],
+    )
 
 
 def _play_known(
