@@ -153,6 +153,8 @@ def _because(why: Because) -> dict[str, str]:
 def _process(process: ProcessResult) -> dict[str, Any]:
     outcome = process.outcome
     attempts = (*(a for r in process.runs for s in r.steps for a in s.attempts), *process.dlopen)
+    searches = (*(outcome.searches if outcome else ()), *(s for a in attempts for s in a.searches))
+    found_by = {s.path: s.candidates[-1].set_by for s in searches if s.result == "loaded" and s.candidates}
     return {
         "argv": list(process.argv),
         "outcome": process.kind,
@@ -165,7 +167,7 @@ def _process(process: ProcessResult) -> dict[str, Any]:
         "message": process.message,
         "told_by": process.told_by or None,
         "objects": [
-            {"name": o.name, "path": o.path, "origin": str(o.origin), "because": o.stage}
+            {"name": o.name, "path": o.path, "origin": str(o.origin), "because": found_by.get(o.path, o.stage)}
             for o in (outcome.objects if outcome else ())
         ],
         "dlopen": [
@@ -178,9 +180,7 @@ def _process(process: ProcessResult) -> dict[str, Any]:
             }
             for a in attempts
         ],
-        "search": [
-            _search(s) for s in (*(outcome.searches if outcome else ()), *(s for a in attempts for s in a.searches))
-        ],
+        "search": [_search(s) for s in searches],
     }
 
 

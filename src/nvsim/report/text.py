@@ -94,9 +94,9 @@ def _cuda(result: Result, style: Style) -> list[str]:
     if code is None:
         return [f"  {style.mark('unknown')} CUDA: {answer.unknown}"] if answer.unknown else []
     name, text = ERRORS[code]
-    return [
-        f"  {style.mark('fails' if code else 'ok')} CUDA: {f'error {code}, {text}' if code else 'cuInit succeeds'} ({name})"
-    ]
+    said = f"error {code}, {text} ({name})" if code else "cuInit succeeds"
+    version = f" of driver {answer.version}" if answer.version else ""
+    return [f"  {style.mark('fails' if code else 'ok')} CUDA: {said}, with {short(answer.libcuda)}{version}"]
 
 
 def _dlopens(process: ProcessResult, style: Style) -> list[str]:
