@@ -11,7 +11,7 @@ import os
 import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from functools import partial
+from functools import cache, partial
 from types import MappingProxyType
 
 from attrs import evolve
@@ -132,7 +132,7 @@ class DirectoryTree:
         program = is_program_name(path.rpartition("/")[2])
         known = self._store.find(seen, program=program)
         if known is not None:
-            symbols = partial(self._symbols, path, seen) if known.elf is not None else None
+            symbols = cache(partial(self._symbols, path, seen)) if known.elf is not None else None
             return FileFacts(elf=known.elf, loader=known.loader, ldconfig=known.ldconfig, symbols=symbols)
         from nvsim.rootfs.content import read_content  # a directory whose facts are all known never needs the readers
 
@@ -140,7 +140,7 @@ class DirectoryTree:
             facts = read_content(fd, seen[2], program)
         if facts.elf is not None:
             self._store.keep(seen, BinaryFacts(facts.elf, facts.loader, facts.ldconfig), program=program)
-            facts = evolve(facts, symbols=partial(self._symbols, path, seen))
+            facts = evolve(facts, symbols=cache(partial(self._symbols, path, seen)))
         return facts
 
     def _symbols(self, path: str, seen: Identity) -> ElfFacts | None:
