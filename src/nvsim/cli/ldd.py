@@ -45,7 +45,7 @@ def command(output: Output, image: str, programs: tuple[str, ...], **options: An
     nvsim ldd --tree example:nix-torch python3
     nvsim ldd --all example:debian12
     """
-    from nvsim.diagnosis.linkage import conf_lines, find_program, link
+    from nvsim.diagnosis.linkage import find_program, link
     from nvsim.diagnosis.wishes import wishes_of
     from nvsim.loader.cpu import parse_cpu
     from nvsim.report.ldd import Where
@@ -59,7 +59,7 @@ def command(output: Output, image: str, programs: tuple[str, ...], **options: An
     env, env_from = _environment(found, options)
     cpu = parse_cpu(options["cpu"]) if options["cpu"] else None
     resolver = Resolver(found.tree)
-    where = Where(conf_lines(resolver), env_from)
+    where = Where(env_from)
     if options["everything"]:
         # the walk looks into every directory; the answer rests only on what the loaders look at, so only that must not change
         walked = sources.image(image).tree if Path(image).is_dir() else found.tree

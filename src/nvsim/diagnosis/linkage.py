@@ -12,7 +12,6 @@ from attrs import evolve, frozen
 
 from nvsim.elf.facts import ElfFacts
 from nvsim.errors import InputError
-from nvsim.loader.ldconfig.conf import ConfLine, read_conf
 from nvsim.loader.outcome import Cpu, Machine, Outcome, ProcessRequest, Search
 from nvsim.loader.process import listing, run
 from nvsim.rootfs.datafile import did_you_mean
@@ -324,14 +323,3 @@ def walk_files(tree: Tree, top: str = "/") -> Iterator[tuple[str, File]]:
 def _may_be_elf(path: str, node: File) -> bool:
     """Executable, or named like a library: what is neither is no program, and its content need not be read."""
     return bool(node.mode & 0o111) or ".so" in path.rpartition("/")[2]
-
-
-def conf_lines(resolver: Resolver) -> dict[str, str]:
-    """Directory -> "FILE:LINE" of /etc/ld.so.conf that puts it into the cache, for directories as they really lie."""
-    out: dict[str, str] = {}
-    for item in read_conf(resolver, "/etc/ld.so.conf"):
-        if isinstance(item, ConfLine):
-            at = resolver.resolve(item.path)
-            for path in (item.path.rstrip("/"), at.path if isinstance(at, Resolved) else item.path):
-                out.setdefault(path, item.source)
-    return out

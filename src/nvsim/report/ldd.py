@@ -11,30 +11,26 @@ from nvsim.diagnosis.places import places_of
 from nvsim.diagnosis.wishes import Wish
 from nvsim.loader.outcome import Search
 from nvsim.report.style import PLAIN, Style, columns, wrapped
-from nvsim.rootfs.tree import parent_of
 
 _RUNTIME = ("GLIBC_", "GLIBCXX_", "CXXABI_", "GCC_")
 
 
 class Where:
-    """What to call the places of a search: environment variables by who set them, cache entries by the conf line behind them."""
+    """What to call the places of a search; `env_from` tells who set a variable (" of the image's config")."""
 
-    def __init__(self, conf: Mapping[str, str] | None = None, env_from: Mapping[str, str] | None = None):
-        self._conf = conf or {}
+    def __init__(self, env_from: Mapping[str, str] | None = None):
         self._env = env_from or {}
 
     def reason(self, item: Linked) -> str:
         """The rule by which a library was found."""
-        if item.stage == "cache":
-            line = self._conf.get(parent_of(item.path)) if item.path else None
-            return f"cache, by {line}" if line else "cache"
         return self.by(item.set_by)
 
     def by(self, set_by: str) -> str:
-        """Who put a directory into the search."""
+        """Who put a directory into the search, or an entry into the cache."""
         if set_by == "env LD_LIBRARY_PATH":
             return f"LD_LIBRARY_PATH{self._env.get('LD_LIBRARY_PATH', '')}"
-        return set_by
+        cache, of, line = set_by.partition(", directory of ")
+        return f"cache, by {line}" if of and cache == "/etc/ld.so.cache" else set_by
 
 
 def linkage_text(found: Linkage, where: Where, style: Style = PLAIN, *, tree: bool = False) -> str:
