@@ -6,6 +6,7 @@ Source: glibc ``sysdeps/generic/dl-cache.h``, ``elf/cache.c``, ``elf/stringtable
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
@@ -23,6 +24,8 @@ _MAGIC_EXTENSION = 0xEAA42174
 _HEADER = 48
 _ENTRY = 24
 _ISA_MASK = (1 << 10) - 1
+_RUN = re.compile("[0-9]+")
+_ODD_RUN = re.compile("(?<![0-9])0[0-9]|[0-9]{10}")
 
 NameKey = tuple[tuple[int, int], ...]
 
@@ -58,15 +61,31 @@ class LdCache:
     format: str = "new"
     endian: int = 2
     idle_hwcaps: tuple[str, ...] = ()
-    _index: dict[NameKey, list[CacheEntry]] = field(factory=dict, init=False, eq=False, repr=False)
+    _index: dict[str, list[CacheEntry]] = field(factory=dict, init=False, eq=False, repr=False)
 
     def named(self, name: str) -> Sequence[CacheEntry]:
         """The entries whose name compares equal to `name` (``_dl_cache_libcmp``), in file order. Indexed at the first call."""
         index = self._index
         if not index:
             for entry in self.entries:
-                index.setdefault(name_key(entry.name), []).append(entry)
-        return index.get(name_key(name), ())
+                index.setdefault(_spelling(entry.name), []).append(entry)
+        return index.get(_spelling(name), ())
+
+
+def _spelling(name: str) -> str:
+    """The same text for all names that compare equal: digit runs without leading zeros, as the C ``int`` that they give."""
+    return name if _ODD_RUN.search(name) is None else _RUN.sub(_int_text, name)
+
+
+def _int_text(run: re.Match[str]) -> str:
+    value = 0
+    for digit in run[0]:
+        value = _c_int(value * 10 + int(digit))
+    return str(value) if value >= 0 else f"\0{value}"
+
+
+def _c_int(value: int) -> int:
+    return (value + 0x80000000) % 0x100000000 - 0x80000000
 
 
 @lru_cache(maxsize=65536)
@@ -86,7 +105,7 @@ def name_key(name: str) -> NameKey:
             while j < n and 48 <= data[j] <= 57:
                 value = value * 10 + data[j] - 48
                 j += 1
-            out.append((1, (value + 0x80000000) % 0x100000000 - 0x80000000))
+            out.append((1, _c_int(value)))
             i = j
         else:
             out.append((0, c - 256 if c > 127 else c))
