@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from nvsim.diagnosis.find import find
 from nvsim.diagnosis.find_driver import uses_cuda
 from nvsim.diagnosis.model import Diagnosis, Finding, Fix, Proposal
-from nvsim.report.style import PLAIN, VERDICTS, Style, columns, short, wrapped
+from nvsim.report.style import PLAIN, Style, columns, short, wrapped
 from nvsim.scenario.cuda import ERRORS
 from nvsim.simulate import ProcessResult, Result
 
@@ -208,8 +208,3 @@ def fix_text(fix: Fix | None, style: Style = PLAIN) -> str:
 
 def _works(result: Result) -> str:
     return "work" if result.checks else "works"
-
-
-def verdict_word(verdict: str) -> str:
-    """WORKS, FAILS or UNKNOWN."""
-    return VERDICTS[verdict][0]

@@ -14,7 +14,7 @@ from attrs import evolve
 from nvsim.errors import InputError
 from nvsim.host.datadir import data_dir
 from nvsim.scenario.model import Scenario
-from nvsim.scenario.options import BY_NAME, read_file, settings_from
+from nvsim.scenario.options import read_file, settings_from
 from nvsim.scenario.options_docker import platform as docker_platform
 
 if TYPE_CHECKING:
@@ -164,8 +164,3 @@ def verify(tree: object) -> None:
     check = getattr(tree, "verify", None)
     if check is not None:
         check()
-
-
-def option_names() -> tuple[str, ...]:
-    """The keys that a scenario object may have."""
-    return (*_OWN_KEYS, *BY_NAME)
