@@ -64,7 +64,7 @@ def _search(search: Search, rules: GlibcRules) -> Iterator[str]:
         yield f"cannot load auxiliary `{search.name}' because of {search.note}"
         return
     by_path = "/" in search.name
-    if not (search.candidates or search.paths):
+    if not (search.candidates or search.paths) and (by_path or search.result == "already"):
         return
     if not by_path:
         yield f"find library={search.name} [0]; searching"
