@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from loadertrees import LD, elf, load, loader, paths, program
+from nvsim.loader.glibc.paths import expand_list
 from nvsim.loader.outcome import Cpu, DlopenCall, Machine
 from nvsim.loader.trace import debug_lines
 
@@ -179,6 +180,26 @@ def test_a_token_without_value_in_the_library_path(version: str, found: list[str
     entries = {"/app/main": program("libx.so"), "/data/libx.so": elf()}
     outcome = load(entries, {"LD_LIBRARY_PATH": "/data;$ORIGIN"}, version=version, proc=False)
     assert paths(outcome) == found
+
+
+@pytest.mark.parametrize(
+    ("text", "expanded"),
+    [
+        ("/a:$NONE:/b", "/a:/b"),
+        ("$NONE/x:/b", "/b"),
+        ("$NONE:", ":"),
+        ("$NONE::/b", ":/b"),
+        ("/a:/usr/$LIB:$NONE:/b", "/a:/b"),
+        ("$LIB:$NONE", ""),
+        ("/a::$NONE", "/a:"),
+        ("/usr/$LIB:/c:$NONE", "/usr/lib64:/c"),
+    ],
+)
+def test_a_list_expanded_as_a_whole(text: str, expanded: str) -> None:
+    def value(element: str) -> str | None:
+        return None if "$NONE" in element else element.replace("$LIB", "lib64")
+
+    assert expand_list(text, value) == expanded
 
 
 SECURE = {

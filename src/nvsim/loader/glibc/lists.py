@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from nvsim.loader.glibc.paths import directory_prefix, expand, normalise, split_path
+from nvsim.loader.glibc.paths import directory_prefix, expand, expand_list, normalise, split_path
 from nvsim.loader.glibc.state import Object, Process, SearchDirectory, SearchList
 
 SYSTEM = "system search path"
@@ -27,10 +27,7 @@ def init_lists(process: Process) -> None:
     if process.library_path is not None and process.library_path[1]:
         source, text = process.library_path
         if process.rules.dropped_is_current:
-            expanded = (
-                expand_for(process, element, main) if "$" in element else element for element in text.split(":")
-            )
-            text = ":".join(element for element in expanded if element is not None)
+            text = expand_list(text, lambda element: expand_for(process, element, main))
         set_by = source if source.startswith("--") else f"env {source}"
         process.library_list = _list(process, text, ":;", source, None, main, "ld_library_path", set_by)
 

@@ -6,11 +6,13 @@ Nothing here opens a file. The lists of a process are `nvsim.loader.glibc.lists`
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from functools import lru_cache
 from itertools import product
 
 _TOKEN = re.compile(r"\$(?:\{(ORIGIN|LIB|PLATFORM)\}|(ORIGIN|LIB|PLATFORM)(?![A-Za-z0-9_]))")
 _STRICT_TOKEN = re.compile(r"\$(?:\{(ORIGIN|LIB|PLATFORM)\}|(ORIGIN|LIB|PLATFORM)(?![^/]))")  # up to 2.27
+_ENDS_IN_TOKEN = re.compile(r"\$(\{(ORIGIN|LIB|PLATFORM)\}|ORIGIN|LIB|PLATFORM|)$")
 
 
 @lru_cache(64)
@@ -53,6 +55,26 @@ def expand(
 
     out = (_TOKEN if loose else _STRICT_TOKEN).sub(value, text)
     return None if bad or not out else out
+
+
+def expand_list(text: str, value: Callable[[str], str | None]) -> str:
+    """A list with ":" between its elements, expanded as a whole as up to 2.26; `value` is what expands an element.
+
+    An element without value is dropped, together with those before it back to the last that ends in a character of its own.
+    """
+    out, kept, colon = "", 0, ""
+    elements = text.split(":")
+    for at, element in enumerate(elements, 1):
+        expanded = value(element) if "$" in element else element
+        if expanded is None:
+            out = out[:kept]
+            colon = "" if not out and ":".join(elements[at:]) else ":"
+            continue
+        out += colon + expanded
+        if colon if not element else not _ENDS_IN_TOKEN.search(element):
+            kept = len(out)
+        colon = ":"
+    return out
 
 
 def has_token(text: str, *, loose: bool = True) -> bool:
