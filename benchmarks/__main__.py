@@ -35,7 +35,9 @@ def machine() -> Iterable[str]:
         (line.partition(":")[2].strip() for line in _cpuinfo() if line.startswith("model name")), platform.machine()
     )
     yield f"- machine: {cpu}, {os.cpu_count()} cores, Linux {platform.release()}"
-    yield f"- Python {platform.python_version()}, nvsim {output_of([sys.executable, '-m', 'nvsim', '--version']).split()[-1:] or ['?']}"
+    version = output_of([sys.executable, "-m", "nvsim", "--version"]).split()
+    yield f"- Python {platform.python_version()}, nvsim {version[-1] if version else '?'}"
+    yield "- times are CPU time (user and system), medians; programs were run in turn"
 
 
 def _cpuinfo() -> list[str]:
