@@ -158,6 +158,42 @@ def test_a_variable_without_a_value_comes_from_the_callers_environment(monkeypat
     assert nvsim("run", "--host", "debian12-535", "-e", "NVIDIA_VISIBLE_DEVICES", "example:debian12").status == 1
 
 
+def test_a_pasted_docker_command_is_understood() -> None:
+    plain = nvsim("run", "--host", "debian12-535", "--gpus", "all", "example:debian12", "nvidia-smi")
+    words = [
+        "--rm",
+        "-it",
+        "--name",
+        "x",
+        "--network",
+        "host",
+        "-p",
+        "80:80",
+        "--shm-size",
+        "8g",
+        "--ipc",
+        "host",
+        "--ulimit",
+        "memlock=-1",
+        "-m",
+        "4g",
+    ]
+    assert nvsim("run", "--host", "debian12-535", *words, "--gpus", "all", "example:debian12", "nvidia-smi") == plain
+
+
+def test_help_has_docker_options_under_a_heading_of_their_own() -> None:
+    text = nvsim("run", "--help").out
+    docker, other = (text.index(h) for h in ("Options of docker run:", "Other options:"))
+    assert (
+        text.index("Host, toolkit and simulation:")
+        < text.index("--toolkit-version")
+        < docker
+        < text.index("--cap-add")
+        < other
+    )
+    assert "--shm-size" not in text
+
+
 def test_a_trace_shows_every_candidate() -> None:
     done = nvsim("run", "--trace", *RUN[1:], "example:nix-torch")
     assert "Search\n" in done.out

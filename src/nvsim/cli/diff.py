@@ -9,13 +9,13 @@ from typing import Any
 import click
 
 from nvsim.cli.output import Output, output_options
-from nvsim.cli.scenarios import open_sources, option_values, scenario_options, scenarios_of, settled
+from nvsim.cli.scenarios import ScenarioCommand, open_sources, option_values, scenario_options, scenarios_of, settled
 from nvsim.errors import InputError
 from nvsim.scenario.model import Scenario
 from nvsim.scenario.read import Sources, make_scenario, scenario_from_json
 
 
-class _Quoted(click.Command):
+class _Quoted(ScenarioCommand):
     """A command whose arguments may be options of another command, quoted: they are not taken for its own."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:

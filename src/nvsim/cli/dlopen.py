@@ -8,13 +8,13 @@ import click
 
 from nvsim.cli.output import Output, output_options
 from nvsim.cli.run import predict
-from nvsim.cli.scenarios import image_argument, open_sources, scenario_options, scenarios_of
+from nvsim.cli.scenarios import ScenarioCommand, image_argument, open_sources, scenario_options, scenarios_of
 
 if TYPE_CHECKING:
     from nvsim.image.model import Image
 
 
-@click.command(name="dlopen")
+@click.command(name="dlopen", cls=ScenarioCommand)
 @scenario_options(left_out=("dlopen",))
 @click.option("--strict", is_flag=True, help="Exit with 3 when files do not decide the outcome.")
 @output_options()

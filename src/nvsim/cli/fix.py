@@ -7,10 +7,10 @@ from typing import Any
 import click
 
 from nvsim.cli.output import Output, output_options
-from nvsim.cli.scenarios import image_argument, open_sources, scenario_options, scenarios_of, settled
+from nvsim.cli.scenarios import ScenarioCommand, image_argument, open_sources, scenario_options, scenarios_of, settled
 
 
-@click.command(name="fix", context_settings={"allow_interspersed_args": False})
+@click.command(name="fix", cls=ScenarioCommand, context_settings={"allow_interspersed_args": False})
 @scenario_options()
 @output_options()
 @image_argument()

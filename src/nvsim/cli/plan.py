@@ -7,11 +7,11 @@ from typing import Any
 import click
 
 from nvsim.cli.output import Output, output_options
-from nvsim.cli.scenarios import image_argument, open_sources, scenario_options, scenarios_of, settled
+from nvsim.cli.scenarios import ScenarioCommand, image_argument, open_sources, scenario_options, scenarios_of, settled
 from nvsim.errors import InputError
 
 
-@click.command(name="plan", context_settings={"allow_interspersed_args": False})
+@click.command(name="plan", cls=ScenarioCommand, context_settings={"allow_interspersed_args": False})
 @scenario_options()
 @click.option("--against", metavar="MODE|VERSION", help="Beside it, the plan of another mode or toolkit release.")
 @output_options()

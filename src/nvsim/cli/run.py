@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nvsim.cli.output import Output, output_options, verdict_status, with_progress
-from nvsim.cli.scenarios import image_argument, open_sources, scenario_options, scenarios_of, settled
+from nvsim.cli.scenarios import ScenarioCommand, image_argument, open_sources, scenario_options, scenarios_of, settled
 
 if TYPE_CHECKING:
     from nvsim.programs import KnownProgram
     from nvsim.scenario.model import Scenario
 
 
-@click.command(name="run", context_settings={"allow_interspersed_args": False})
+@click.command(name="run", cls=ScenarioCommand, context_settings={"allow_interspersed_args": False})
 @scenario_options()
 @click.option("--strict", is_flag=True, help="Exit with 3 when files do not decide the outcome.")
 @click.option("--trace", is_flag=True, help="Also the whole search of the loader, candidate by candidate.")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nvsim.elf.store import FactsStore, cache_folder
-from nvsim.scenario.options import OPTIONS, Option, read_file
+from nvsim.scenario.options import BY_NAME, OPTIONS, Option, read_file
 from nvsim.scenario.options_docker import env_file
 from nvsim.scenario.read import Sources, make_scenario, verify
 
@@ -22,12 +22,59 @@ if TYPE_CHECKING:
 NAMES = tuple(option.name for option in OPTIONS)
 
 
+_SECTIONS = {"docker": "Options of docker run", "nvidia": "Host, toolkit and simulation"}
+# options of docker run that change nothing here: accepted, so that a command line can be pasted
+_IGNORED_FLAGS = (("--rm",), ("-i", "--interactive"), ("-t", "--tty"), ("-d", "--detach"), ("--init",))
+_IGNORED_VALUES = (
+    ("--name",),
+    ("--hostname",),
+    ("--network", "--net"),
+    ("-p", "--publish"),
+    ("--shm-size",),
+    ("--ipc",),
+    ("--ulimit",),
+    ("-l", "--label"),
+    ("--pull",),
+    ("--restart",),
+    ("-m", "--memory"),
+    ("--cpus",),
+    ("--log-driver",),
+)
+
+
+class ScenarioCommand(click.Command):
+    """A command whose help has docker's options and the others under headings of their own."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        sections: dict[str, list[tuple[str, str]]] = {title: [] for title in _SECTIONS.values()}
+        own: list[tuple[str, str]] = []
+        for parameter in self.get_params(ctx):
+            record = parameter.get_help_record(ctx)
+            if record is None or isinstance(parameter, click.Argument):
+                continue
+            option = BY_NAME.get(parameter.name or "")
+            if option is not None:
+                sections[_SECTIONS[option.section]].append(record)
+            elif parameter.name == "hosts":
+                sections[_SECTIONS["nvidia"]].insert(0, record)
+            else:
+                own.append(record)
+        for title, rows in [*reversed(sections.items()), ("Other options", own)]:
+            if rows:
+                with formatter.section(title):
+                    formatter.write_dl(rows)
+
+
 def scenario_options(*, hosts: str = "some", left_out: tuple[str, ...] = ()) -> Callable[[Any], Any]:
     """Add ``--host`` (`hosts`: "some" = repeatable and required, "optional") and every option of the table but those in `left_out`."""
 
     def decorate(function: Any) -> Any:
         for option in reversed([o for o in OPTIONS if o.name not in left_out]):
             function = _click_option(option)(function)
+        for flags in _IGNORED_FLAGS:
+            function = click.option(*flags, is_flag=True, hidden=True, expose_value=False)(function)
+        for flags in _IGNORED_VALUES:
+            function = click.option(*flags, multiple=True, hidden=True, expose_value=False)(function)
         function = click.option("--no-cache", is_flag=True, help="Do not use the cache on disk.")(function)
         return click.option(
             "--host",
