@@ -94,12 +94,17 @@ def _word_error(name: str) -> str | None:
         return f"{go_quote(name)}, should start with letter"
     if len(name.encode("utf-8", "surrogateescape")) == 1:
         raise NamePanic("runtime error: slice bounds out of range [1:0]")
-    for c in name[1:-1]:
+    for c in _inner(name):
         if c not in _INNER:
             return f"invalid character '{c}' in name {go_quote(name)}"
     if name[-1] not in _ALPHANUMERIC:
         return f"{go_quote(name)}, should end with a letter or digit"
     return None
+
+
+def _inner(name: str) -> str:
+    """What stands between the first and the last byte of a name; parts of a character are U+FFFD, as in Go."""
+    return name.encode("utf-8", "surrogateescape")[1:-1].decode("utf-8", "replace")
 
 
 def device_name_error(name: str, *, digits: bool = True) -> str | None:
@@ -113,7 +118,7 @@ def device_name_error(name: str, *, digits: bool = True) -> str | None:
             raise NamePanic("runtime error: slice bounds out of range [1:0]")
     if name[0] not in _ALPHANUMERIC:
         return f"invalid class {go_quote(name)}, should start with a letter or digit"
-    for c in name[1:-1]:
+    for c in _inner(name):
         if c not in _INNER and c != ":":
             return f"invalid character '{c}' in device name {go_quote(name)}"
     if name[-1] not in _ALPHANUMERIC:

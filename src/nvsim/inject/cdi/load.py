@@ -74,6 +74,7 @@ _EXISTS: Mapping[tuple[str, str], tuple[tuple[int, ...], tuple[int, ...]]] = {
     ("IntelRdt", "enableCMT"): ((0, 7), (1, 1)),
     ("IntelRdt", "enableMBM"): ((0, 7), (1, 1)),
 }
+_EXPONENT_FROM = 1e21  # JSON numbers from here on have an exponent
 _RANGES = {"int64": (-(2**63), 2**63 - 1), "int": (-(2**63), 2**63 - 1), "uint32": (0, 2**32 - 1)}
 _RANGES["fs.FileMode"] = _RANGES["uint32"]
 
@@ -210,39 +211,41 @@ class _Decoder:
             where = f"struct field {self.struct}.{'.'.join(self.fields)}"
         self._fail(f"cannot unmarshal {what} into Go {where} of type {go_type}")
 
-    def _value(self, value: Any, go_type: str, zero: Any) -> Any:
+    def _value(self, value: Any, go_type: str, before: Any) -> Any:
+        """What a field holds that held `before`: a key can come twice, in another case, and is then decoded over what is there."""
         base = go_type.lstrip("*")
         if value is None:
-            return zero
+            return None if base != go_type or base.startswith(("[]", "map[")) else before
         if base.startswith("[]"):
-            return self._list(value, base)
+            return self._list(value, base, before or [])
         if base.startswith("map["):
-            return self._map(value, base)
+            return self._map(value, base, before or {})
         struct = base.removeprefix("specs.")
         if struct in _STRUCTS:
-            return self._struct(value, struct, base)
-        return self._scalar(value, base, zero)
+            return self._struct(value, struct, base, before or {})
+        return self._scalar(value, base, before)
 
-    def _list(self, value: Any, go_type: str) -> Any:
+    def _list(self, value: Any, go_type: str, before: list[Any]) -> Any:
         if not isinstance(value, list):
             self._mismatch(_json_kind(value), go_type)
             return None
         element = go_type[2:]
         zero = {} if element.startswith("specs.") else None if element.startswith("*") else _zero(element)
-        items = (self._value(item, element, zero) for item in value)
+        older = [*before, *(zero for _ in value)]
+        items = [self._value(item, element, old) for item, old in zip(value, older, strict=False)]
         return [item for item in items if item is not None]
 
-    def _map(self, value: Any, go_type: str) -> Any:
+    def _map(self, value: Any, go_type: str, before: dict[str, Any]) -> Any:
         if not isinstance(value, dict):
             self._mismatch(_json_kind(value), go_type)
             return None
-        return {k: self._value(value[k], go_type.rpartition("]")[2], "") for k in sorted(value)}
+        return {**before, **{k: self._value(value[k], go_type.rpartition("]")[2], "") for k in sorted(value)}}
 
-    def _struct(self, value: Any, struct: str, go_type: str) -> Any:
+    def _struct(self, value: Any, struct: str, go_type: str, before: dict[str, Any]) -> Any:
         if not isinstance(value, dict):
             self._mismatch(_json_kind(value), go_type)
             return None
-        out: dict[str, Any] = {}
+        out = dict(before)
         outer = (self.struct, list(self.fields))
         for key in sorted(value):
             name = field_name(_STRUCTS[struct], key)
@@ -267,9 +270,11 @@ class _Decoder:
                 return value
         elif isinstance(value, int | float) and not isinstance(value, bool):
             low, high = _RANGES[go_type]
+            if isinstance(value, float) and value.is_integer() and abs(value) < _EXPONENT_FROM:
+                value = int(value)  # the YAML step writes it to JSON without a fraction
             if isinstance(value, int) and low <= value <= high:
                 return value
-            self._mismatch(f"number {json.dumps(value)}", go_type)
+            self._mismatch(f"number {_json_number(value)}", go_type)
             return zero
         self._mismatch(_json_kind(value), go_type)
         return zero
@@ -337,11 +342,30 @@ def format_number(value: int | float) -> str:
         return "NaN" if math.isnan(value) else "+Inf" if value > 0 else "-Inf"
 
     single = struct.unpack("f", struct.pack("f", max(min(value, 3.4e38), -3.4e38)))[0]
-    shortest = next(t for t in (f"{single:.{p}g}" for p in range(1, 18)) if _same_single(float(t), single))
-    mantissa, e, exponent = shortest.partition("e")
-    if e:
-        return f"{mantissa}e{exponent[0]}{exponent[1:].zfill(2)}"
-    return mantissa
+    shortest = next(t for t in (f"{single:.{p}e}" for p in range(18)) if _same_single(float(t), single))
+    return _go_number(shortest, -4, 6)
+
+
+def _json_number(value: int | float) -> str:
+    """A number as ``encoding/json`` writes it."""
+    if isinstance(value, int):
+        return str(value)
+    shortest = next(t for t in (f"{value:.{p}e}" for p in range(18)) if float(t) == value)
+    return _go_number(shortest, -6, 21)
+
+
+def _go_number(scientific: str, low: int, high: int) -> str:
+    """Go's shorter notation of ``D.DDDe+XX``: without an exponent when that is at least `low` and below `high`."""
+    mantissa, _, exponent = scientific.partition("e")
+    sign, digits = ("-", mantissa[1:]) if mantissa.startswith("-") else ("", mantissa)
+    digits, power = digits.replace(".", "").rstrip("0") or "0", int(exponent)
+    if not low <= power < high:
+        fraction = f".{digits[1:]}" if len(digits) > 1 else ""
+        return f"{sign}{digits[0]}{fraction}e{'-' if power < 0 else '+'}{abs(power):02}"
+    if power < 0:
+        return f"{sign}0.{'0' * (-power - 1)}{digits}"
+    whole, fraction = digits[: power + 1].ljust(power + 1, "0"), digits[power + 1 :]
+    return f"{sign}{whole}{'.' if fraction else ''}{fraction}"
 
 
 def _same_single(a: float, b: float) -> bool:

@@ -214,7 +214,7 @@ def spec_from_json(data: Mapping[str, Any], because: Reasons = ()) -> CdiSpec:
             CdiDevice(
                 d.get("name") or "", edits_from_json(d.get("containerEdits"), because), dict(d.get("annotations") or {})
             )
-            for d in data.get("devices") or ()
+            for d in (device or {} for device in data.get("devices") or ())
         ),
         edits_from_json(data.get("containerEdits"), because),
         dict(data.get("annotations") or {}),
@@ -301,12 +301,18 @@ def _needs_0_6_0(spec: CdiSpec) -> bool:
 
 def _needs_0_5_0(spec: CdiSpec) -> bool:
     return any("0" <= d.name[:1] <= "9" for d in spec.devices) or any(
-        n.host_path for e in spec.all_edits() for n in e.nodes
+        n.host_path for e in _seen_edits(spec) for n in e.nodes
     )
 
 
 def _needs_0_4_0(spec: CdiSpec) -> bool:
-    return any(m.type for e in spec.all_edits() for m in e.mounts)
+    return any(m.type for e in _seen_edits(spec) for m in e.mounts)
+
+
+def _seen_edits(spec: CdiSpec) -> tuple[Edits, ...]:
+    """The edits that the checks for 0.5.0 and 0.4.0 look at: of the devices only the last one's (they collect pointers to a loop
+    variable, and the library is compiled with the rules of Go before 1.22)."""
+    return (*(d.edits for d in spec.devices[-1:]), spec.edits)
 
 
 _REQUIREMENTS: tuple[tuple[str, Callable[[CdiSpec], bool]], ...] = (  # highest first

@@ -51,7 +51,7 @@ def _as_json(text: str) -> Any:
     if not text.lstrip(" \n").startswith("{"):
         return _NOT_JSON
     try:
-        return json.loads(text, object_pairs_hook=_unique)
+        return json.loads(text, object_pairs_hook=_unique, parse_int=_json_integer)
     except (ValueError, RecursionError):
         return _NOT_JSON
 
@@ -63,11 +63,19 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return out
 
 
+def _json_integer(text: str) -> int | float:
+    """A number without fraction: one that fits no 64 bits is a float."""
+    value = int(text)
+    return value if -(2**63) <= value < 2**64 else float(text)
+
+
 def _compose(text: str) -> Node | None:
     import yaml
 
+    from nvsim.inject.cdi.yaml_scanner import GoLoader  # PyYAML takes long to load
+
     try:
-        return next(iter(yaml.compose_all(text, Loader=yaml.SafeLoader)), None)
+        return next(iter(yaml.compose_all(text, Loader=GoLoader)), None)
     except yaml.MarkedYAMLError as e:
         raise ToolFailure(_syntax_error(e, text)) from None
     except yaml.reader.ReaderError:
@@ -80,11 +88,13 @@ def _syntax_error(error: Any, text: str) -> str:
     """The text of yaml.v2 for a scanner, parser or composer error of PyYAML."""
     problem = str(error.problem or "")
     message = next((go for py, go in _PROBLEMS if problem.startswith(py)), problem)
+    if message == _NO_KEY and error.context == "while parsing a block collection":
+        message = "did not find expected '-' indicator"
     mark = error.problem_mark
     line = 0
     if mark is not None:
         line = mark.line
-        if mark.index >= len(text) and mark.column != 0:
+        if mark.index >= len(text) and mark.column != 0 and message != _IN_QUOTES:
             line += 1  # libyaml starts a new line at the end of the stream
     if line == 0 and error.context_mark is not None:
         line = error.context_mark.line
@@ -94,21 +104,23 @@ def _syntax_error(error: Any, text: str) -> str:
     return f"yaml: {where}{message}"
 
 
+_IN_QUOTES = "found unexpected end of stream"  # told before the end of the stream is a token
+_NO_KEY = "did not find expected key"
 # what PyYAML says -> what libyaml (and its Go port) says; the first prefix that matches counts
 _PROBLEMS = (
     ("expected the node content", "did not find expected node content"),
     ("expected ',' or '}'", "did not find expected ',' or '}'"),
     ("expected ',' or ']'", "did not find expected ',' or ']'"),
-    ("expected <block end>, but found '-'", "did not find expected '-' indicator"),
-    ("expected <block end>", "did not find expected key"),
+    ("expected <block end>", _NO_KEY),
     ("expected '<document start>'", "did not find expected <document start>"),
     ("mapping values are not allowed here", "mapping values are not allowed in this context"),
     ("could not find expected ':'", "could not find expected ':'"),
     ("sequence entries are not allowed here", "block sequence entries are not allowed in this context"),
     ("mapping keys are not allowed here", "mapping keys are not allowed in this context"),
-    ("found unexpected end of stream", "found unexpected end of stream"),
+    (_IN_QUOTES, _IN_QUOTES),
     ("found character '\\t'", "found character that cannot start any token"),
     ("found character", "found character that cannot start any token"),
+    ("expected escape sequence of", "did not find expected hexdecimal number"),
     ("found unknown escape character", "found unknown escape character"),
     ("found undefined alias", "unknown anchor referenced"),
     ("expected alphabetic or numeric character", "did not find expected alphabetic or numeric character"),
@@ -156,10 +168,25 @@ def _key_text(key: Any) -> str:
         return "true" if key else "false"
     if isinstance(key, int | float):
         return format_number(key)
-    kind = "%!s(<nil>)"
-    if key is not None:
-        kind = "[]interface {}" if isinstance(key, list) else "map[interface {}]interface {}"
-    raise ToolFailure(f"unsupported map key of type: {kind}")
+    if key is None:
+        raise ToolFailure("unsupported map key of type: %!s(<nil>)")
+    raise ToolFailure(f"yaml: invalid map key: {_go_syntax(key)}")
+
+
+def _go_syntax(value: Any) -> str:
+    """A value as Go prints it with ``%#v``."""
+    from nvsim.inject.cdi.load import format_number
+
+    if isinstance(value, dict):
+        items = (f"{go_quote(k)}:{_go_syntax(value[k])}" for k in sorted(value))
+        return f"map[interface {{}}]interface {{}}{{{', '.join(items)}}}"
+    if isinstance(value, list):
+        return f"[]interface {{}}{{{', '.join(map(_go_syntax, value))}}}"
+    if isinstance(value, str):
+        return go_quote(value)
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return "interface {}(nil)" if value is None else format_number(value)
 
 
 def _scalar(node: Any) -> Any:
