@@ -456,5 +456,8 @@ def test_usage_of_old_and_new_loaders() -> None:
     assert command("--none", version="2.36")[0] == 1
     assert command("--", "/none", version="2.40")[0] == 1
     assert command("--", "/none", version="2.41")[0] == 127
-    assert load({}, path=LD, argv=(LD,), version="2.31").outcome == "unknown"
+    code, usage = command(version="2.31")
+    assert (code, usage.splitlines()[0]) == (127, "Usage: ld.so [OPTION]... EXECUTABLE-FILE [ARGS-FOR-PROGRAM...]")
+    assert usage.endswith("auditors\n  --preload LIST        preload objects named in LIST\n")
+    assert command(version="2.29")[1].endswith("use objects named in LIST as auditors\n")
     assert load({}, path=LD, argv=(LD, "--version")).exit_code == 0

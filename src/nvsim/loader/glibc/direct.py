@@ -28,12 +28,9 @@ def start_directly(
     wishes = options.from_environment(request.env, rules_for(loader, facts), secure=loader.secure)
     process = new_process(tree, loader, facts, wishes, machine)
     try:
-        wishes, argv = options.from_arguments(wishes, loader.argv, facts.version)
+        wishes, argv = options.from_arguments(wishes, loader.argv, facts.version, facts.cache or "/etc/ld.so.cache")
     except UsageError as e:
-        ended = evolve(outcome, exit_code=e.code, stderr=e.text)
-        if not e.text:
-            ended = evolve(outcome, outcome="unknown", unknown="the loader prints its usage text")
-        return GlibcSession(process, ended)
+        return GlibcSession(process, evolve(outcome, exit_code=e.code, stderr=e.text))
     if wishes.mode == options.PRINT:
         assumption = f"what {wishes.prints} prints is not modelled"
         return GlibcSession(process, evolve(outcome, exit_code=0, assumptions=(*outcome.assumptions, assumption)))

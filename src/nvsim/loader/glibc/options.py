@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from attrs import evolve, frozen
 
 from nvsim.loader.glibc.tables import DISABLED_BY_TUNABLE, LOADER_OPTIONS, GlibcRules
+from nvsim.loader.glibc.usage import usage
 from nvsim.loader.outcome import Cpu
 from nvsim.loader.versions import libc_version
 
@@ -133,7 +134,7 @@ def preload_file_names(text: str) -> list[str]:
     return [n for n in "".join(data).replace("\t", " ").replace("\n", " ").replace(":", " ").split(" ") if n]
 
 
-def from_arguments(options: Options, argv: Sequence[str], version: str) -> tuple[Options, tuple[str, ...]]:
+def from_arguments(options: Options, argv: Sequence[str], version: str, cache: str) -> tuple[Options, tuple[str, ...]]:
     """`options` with those of the arguments of a directly run loader, and what is left: the program and its arguments.
 
     Raises `UsageError`.
@@ -158,7 +159,9 @@ def from_arguments(options: Options, argv: Sequence[str], version: str) -> tuple
         else:
             break
     if not rest and options.mode != PRINT:
-        raise UsageError(f"{loader}: missing program name\n{_hint(loader)}" if modern else "", 1 if modern else 127)
+        if modern:
+            raise UsageError(f"{loader}: missing program name\n{_hint(loader)}", 1)
+        raise UsageError(usage(cache, preload="--preload" in known), 127)
     return options, tuple(rest)
 
 
