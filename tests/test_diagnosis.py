@@ -177,6 +177,23 @@ def test_a_failure_has_its_finding_and_verified_fix(code: str) -> None:
         assert (code, found.subject) not in [(f.code, f.subject) for f in again.findings if not f.after]
 
 
+def test_a_cache_that_the_hook_made_leads_to_the_wrong_libc() -> None:
+    """The host's ldconfig does not scan the image's /lib64; the only libc of the new cache is one that a conf file names."""
+    facts = {"libc": "glibc", "version": "2.34", "system_dirs": ["/lib64"], "lib_token": "lib64"}
+    tree = {
+        LOADER: {**elf(soname="ld-linux-x86-64.so.2"), "loader": facts},
+        "/lib64/libc.so.6": elf(soname="libc.so.6", verdef=["GLIBC_2.2.5", "GLIBC_2.34"]),
+        "/opt/old/libc.so.6": elf(soname="libc.so.6", verdef=["GLIBC_2.2.5"]),
+        "/etc/ld.so.conf": {"type": "file", "size": 9, "text": "/opt/old\n"},
+        "/app": program(verneed={"libc.so.6": ["GLIBC_2.34"]}),
+    }
+    other = nvsim.load_image({"tree": tree, "config": {"Cmd": ["/app"]}})
+    assert nvsim.simulate(nvsim.new_scenario(HOST, other, runtime="runc")).verdict == "ok"
+    found = nvsim.diagnose(nvsim.new_scenario(HOST, other, gpus="all")).findings[0]
+    assert found.code == "NVS209"
+    assert "libc is /opt/old/libc.so.6" in " ".join(found.evidence)
+
+
 def test_a_socket_in_the_image_stands_in_the_way() -> None:
     other = image({"/run/nvidia-persistenced/socket": {"type": "socket"}})
     found = nvsim.diagnose(nvsim.new_scenario(HOST, other, gpus="all")).findings[0]

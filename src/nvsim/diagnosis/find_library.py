@@ -16,6 +16,7 @@ from nvsim.diagnosis.where import (
     host_names,
     in_container,
     injected_paths,
+    is_driver_library,
     on_host,
     sentences,
     skipped_because,
@@ -59,7 +60,7 @@ def find_library(result: Result, process: ProcessResult, search: Search) -> Find
         link = AddLink(f"{parent_of(versioned[0])}/{name}", base_name(versioned[0]))
         return finding("NVS405", name, message, (*_ldconfig_run(result), *considered(search)), (link,))
     copy = on_host(result.scenario.host, search.name)
-    if copy is not None:
+    if copy is not None and is_driver_library(name):
         return _not_injected(result, search.name, copy.path, skipped_because(result.plan, copy))
     needed_by = search.requester
     if needed_by and base_name(needed_by) != base_name(process.argv[0]):
@@ -67,7 +68,7 @@ def find_library(result: Result, process: ProcessResult, search: Search) -> Find
         return finding(
             "NVS407", name, message, considered(search), (), f"install the package that holds {name} in the image"
         )
-    text = f"{name} is nowhere in the container, nor on the host"
+    text = f"{name} is nowhere in the container{'' if copy is not None else ', nor on the host'}"
     return finding("NVS402", name, text, considered(search), (), near_names(result, name))
 
 
@@ -75,7 +76,7 @@ def near_names(result: Result, name: str) -> str:
     """Names of libraries of the host or the container that are nearly `name`, as advice."""
     assert result.injected is not None
     known = {*host_names(result.scenario.host), *(base_name(p) for p in result.injected.rootfs.changed_paths())}
-    near = difflib.get_close_matches(name, sorted(n for n in known if ".so" in n), n=2, cutoff=0.8)
+    near = difflib.get_close_matches(name, sorted(n for n in known if ".so" in n and n != name), n=2, cutoff=0.8)
     return f"did you mean {' or '.join(near)}?" if near else ""
 
 
@@ -208,8 +209,9 @@ def _refused(result: Result, process: ProcessResult, text: str) -> Finding:
     subject = base_name(process.argv[0])
     lines = tuple(text.splitlines())
     message = lines[0] if lines else process.reason
-    libcs = two_libcs(result, process)
-    if "GLIBC_PRIVATE" in text or libcs:
+    private = "GLIBC_PRIVATE" in text
+    libcs = two_libcs(result, process, sure=private)
+    if private or libcs:
         return _two_glibcs(result, subject, message, (*lines[1:], *libcs))
     code = next((code for part, code in _STARTUP if part in text), "NVS504")
     musl = text.startswith("Error relocating")
@@ -258,8 +260,12 @@ def mapped_by(process: ProcessResult) -> tuple[tuple[str, str], ...]:
     return tuple((path, stage) for path, stage in hits if path is not None and stage)
 
 
-def two_libcs(result: Result, process: ProcessResult) -> tuple[str, ...]:
-    """The loader and the libc.so.6 of one process, when they lie in different directories and thus may be of different glibcs."""
+def two_libcs(result: Result, process: ProcessResult, *, sure: bool) -> tuple[str, ...]:
+    """The loader and the libc.so.6 of one process, when they lie in different directories and thus may be of different glibcs.
+
+    `sure`: an error says that they are. Else two files of one image outside a store are taken to belong together, unless the loader has a
+    libc.so.6 of its own beside it.
+    """
     assert result.injected is not None
     interpreter = process.outcome.interpreter if process.outcome else None
     libc = next(((p, stage) for p, stage in mapped_by(process) if base_name(p) == "libc.so.6"), None)
@@ -271,8 +277,9 @@ def two_libcs(result: Result, process: ProcessResult) -> tuple[str, ...]:
         return ()
     if parent_of(loader.path) == parent_of(file.path):
         return ()
-    same = loader.node.origin == file.node.origin and not any(p.path.startswith(_STORES) for p in (loader, file))
-    if same:
+    own = resolver.resolve(f"{parent_of(loader.path)}/libc.so.6")
+    apart = loader.node.origin != file.node.origin or any(p.path.startswith(_STORES) for p in (loader, file))
+    if not (sure or apart or (isinstance(own, Resolved) and own.path != file.path)):
         return ()
     return (
         f"the loader is {loader.path} ({loader.node.origin})",
@@ -285,7 +292,7 @@ def _two_glibcs(result: Result, subject: str, message: str, evidence: tuple[str,
     by_cache = any("found by cache" in line for line in evidence)
     made = {"/etc/ld.so.cache"} & injected_paths(result.injected, "ldcache")
     if by_cache and made:
-        return finding("NVS209", subject, message, evidence)
+        return finding("NVS209", subject, message, (*evidence, *_ldconfig_run(result)))
     value = env_of(result, "LD_LIBRARY_PATH")
     changes: tuple[Change, ...] = (UnsetEnv("LD_LIBRARY_PATH"),) if value else ()
     return finding("NVS505", subject, message, evidence, changes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from attrs import frozen
@@ -49,6 +50,10 @@ HOST_DIRS = (
     "/usr/local/nvidia/lib64",
     "/run/opengl-driver/lib",
     "/usr/lib/wsl/lib",
+)
+
+_DRIVER = re.compile(
+    r"lib(nvidia-|cuda\.so|cudadebugger|nvcuvid|nvoptix|vdpau_nvidia|GLX_nvidia|GLX_indirect|EGL_nvidia|GLESv[12]\w*_nvidia|dxcore|nvrm|nvdla)"
 )
 
 
@@ -131,6 +136,11 @@ def _cached_paths(resolver: Resolver, root: str, name: str) -> list[str]:
         return []
     entries = at.node.facts.ldcache.entries
     return [root + e.path for e in entries if e.name == name and e.flags & 0xFF00 in (0x0300, 0x0A00)]
+
+
+def is_driver_library(name: str) -> bool:
+    """Whether a library is one of the driver's by its name, and so the toolkit's to bring."""
+    return _DRIVER.match(name) is not None
 
 
 def host_names(host: HostProfile) -> frozenset[str]:
