@@ -18,6 +18,7 @@ from nvsim.loader.outcome import DlopenCall, DlopenResult, Outcome
 from nvsim.rootfs.glob import glob
 from nvsim.rootfs.node import Behaviour, File
 from nvsim.rootfs.resolve import Resolved, Resolver
+from nvsim.rootfs.tree import derived
 
 FORMAT = "nvsim-program/1"
 NEEDS = ("kernel-driver", "gpu", "uvm")
@@ -186,6 +187,12 @@ def _recognised(
     return "" if mentioned else None
 
 
+def _first_match(resolver: Resolver, pattern: str) -> tuple[str, ...]:
+    """The first path that matches a pattern, or none; asked once a tree and user."""
+    key = (pattern, resolver.uid, resolver.gid)
+    return derived(resolver.tree, "glob", key, lambda: glob(resolver, pattern)[:1])
+
+
 def _mentioned(words: tuple[str, ...], resolver: Resolver, argv: tuple[str, ...], cwd: str) -> bool | None:
     """Whether one of the words occurs in the arguments or in a script they name; None when no text can be seen."""
     if any(word in argument for argument in argv[1:] for word in words):
@@ -258,7 +265,7 @@ def _load(step: Step, session: LoaderSession, resolver: Resolver, loaded: list[s
     attempts: list[DlopenResult] = []
     caller = _caller(step.caller, loaded)
     for name in step.names:
-        names = glob(resolver, name.removeprefix("glob:"))[:1] if name.startswith("glob:") else (name,)
+        names = _first_match(resolver, name.removeprefix("glob:")) if name.startswith("glob:") else (name,)
         for real in names:
             attempt = session.dlopen(DlopenCall(real, step.flags, caller))
             attempts.append(attempt)

@@ -12,7 +12,7 @@ from nvsim.ldcache import LdCache
 from nvsim.loader.execve import ExecImage
 from nvsim.loader.glibc.cache_lookup import CacheView
 from nvsim.loader.glibc.tables import GlibcRules
-from nvsim.loader.outcome import LoadedObject, Machine, Search, SearchedPath, VersionProblem
+from nvsim.loader.outcome import LoadedObject, Machine, Search, VersionProblem
 from nvsim.rootfs.node import File
 from nvsim.rootfs.resolve import Resolver
 
@@ -87,12 +87,12 @@ class SearchDirectory:
 
 @define(eq=False)
 class SearchList:
-    """A path list with its directories: `stage` and `set_by` for reports, `searched` what was reported of it already."""
+    """A path list with its directories: `stage` and `set_by` for reports, `searched` the directories that were tried and left out."""
 
     stage: str
     set_by: str
     directories: list[SearchDirectory]
-    searched: dict[tuple[int, int, int], SearchedPath] = field(factory=dict)
+    searched: dict[tuple[int, int], tuple[tuple[str, ...], tuple[str, ...]]] = field(factory=dict)
 
 
 @define(eq=False)

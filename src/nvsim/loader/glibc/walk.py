@@ -136,21 +136,19 @@ def _walk(process: Process, hunt: Hunt, path_list: SearchList) -> Found | None:
 
 def _searched(process: Process, hunt: Hunt, path_list: SearchList, at: int) -> SearchedPath:
     """The directories from number `at` on that one source brought up; made once as long as nothing more is learned of directories."""
-    key = (at, len(hunt.seen), process.learned)
-    known = path_list.searched.get(key)
-    if known is not None:
-        return known
-    tried: list[str] = []
-    absent: list[str] = []
     first = path_list.directories[at]
-    for directory in path_list.directories[at:]:
-        if directory.what != first.what:
-            break
-        for shown, exists in zip(directory.shown, directory.exists, strict=True):
-            (absent if exists is False else tried).append(shown)
-    known = _path_value(len(hunt.seen), first.what, first.where, path_list.set_by, tuple(tried), tuple(absent))
-    path_list.searched[key] = known
-    return known
+    key = (at, process.learned)
+    known = path_list.searched.get(key)
+    if known is None:
+        tried: list[str] = []
+        absent: list[str] = []
+        for directory in path_list.directories[at:]:
+            if directory.what != first.what:
+                break
+            for shown, exists in zip(directory.shown, directory.exists, strict=True):
+                (absent if exists is False else tried).append(shown)
+        known = path_list.searched[key] = tuple(tried), tuple(absent)
+    return _path_value(len(hunt.seen), first.what, first.where, path_list.set_by, *known)
 
 
 def _exists(process: Process, directory: str) -> bool:
