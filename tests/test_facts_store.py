@@ -44,6 +44,7 @@ FACTS = BinaryFacts(
         runpath="",
         flags_1=1 << 27,
         malformed="no",
+        extra={"make_c_wrapper": "makeCWrapper x"},
     ),
     LoaderFacts("glibc", "2.36", ("/lib", "/usr/lib"), cache=None, preload=None, assumed=("x",)),
 )

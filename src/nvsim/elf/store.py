@@ -1,8 +1,9 @@
 """Where the facts of real files are kept: for one process by file identity, and on disk for the next one.
 
 A file is identified by device, inode, size, mtime and ctime, as ``make`` and ``ldconfig -i`` trust them, with one more rule: what was
-changed less than `SETTLED` seconds before it was read is not kept on disk, because a second change might not show in its times.
-Facts are kept only for the code that read them: records carry a fingerprint of this package, and another one starts anew. Which files
+changed less than `SETTLED` seconds before it was read is not kept, because a second change might not show in its times.
+Facts are kept only for the code that read them: records carry a fingerprint of this package and of the modules that decide what is
+read of a file, and another one starts anew. Which files
 are looked at, and when, is for the trees to say (`nvsim.rootfs.directory`, `nvsim.image.layer`).
 """
 
@@ -33,10 +34,12 @@ from nvsim.errors import InputError
 
 SETTLED = 2.0  # seconds
 LIMIT = 256 << 20  # bytes on disk
+MOST_IN_MEMORY = 100_000  # files of which facts are kept for one process
 _DEFAULTS = {name: getattr(ElfFacts(), name) for name in (a.name for a in fields(ElfFacts)) if name != "verneed"}
 _LISTS = {name for name, value in _DEFAULTS.items() if isinstance(value, tuple)} | {"undef", "undef_lazy"}
 _IDENTITY = struct.Struct(">QQQqqc")
 _BLOB_PREFIX = "blob-"
+_PARTS = ("ldcache.py", "rootfs/content.py", "rootfs/treefile.py", "image/layer.py")  # beside this package
 
 Identity = tuple[int, int, int, int, int]
 
@@ -100,10 +103,14 @@ class FactsStore:
         return facts
 
     def keep(self, identity: Identity, facts: BinaryFacts, *, program: bool = False) -> None:
-        """Keep the facts that were read of the file with this identity."""
+        """Keep the facts that were read of the file with this identity, unless it changed just now."""
+        if max(identity[3:]) / 1e9 + SETTLED >= self._clock():
+            return
         key = _IDENTITY.pack(*identity, b"p" if program else b"e")
+        if len(self._facts) >= MOST_IN_MEMORY:
+            self._facts.clear()
         self._facts[key] = facts
-        if self._disk is not None and max(identity[3:]) / 1e9 + SETTLED < self._clock():
+        if self._disk is not None:
             self._new[key] = _encode(facts)
 
     def find_blob(self, key: str) -> bytes | None:
@@ -219,14 +226,14 @@ def _family(version: str) -> str:
 
 
 def _fingerprint() -> str:
-    """Eight hex digits that change whenever a module of this package does."""
+    """Eight hex digits that change whenever a module does that has a part in the facts."""
     here = os.path.dirname(__file__)
+    others = [os.path.join(os.path.dirname(here), name) for name in _PARTS]
     try:
-        rows = sorted(
-            (e.name, e.stat().st_size, e.stat().st_mtime_ns) for e in os.scandir(here) if e.name.endswith(".py")
-        )
-    except OSError:  # read from a zip archive
-        rows = []
+        paths = sorted(e.path for e in os.scandir(here) if e.name.endswith(".py"))
+        rows = [(p[len(here) :], st.st_size, st.st_mtime_ns) for p in (*paths, *others) if (st := os.stat(p))]
+    except OSError:  # read from a zip archive: what is kept is for nobody else
+        return os.urandom(4).hex()
     return f"{zlib.crc32(repr(rows).encode()):08x}"
 
 
