@@ -3,8 +3,8 @@
 A file is identified by device, inode, size, mtime and ctime, as ``make`` and ``ldconfig -i`` trust them, with one more rule: what was
 changed less than `SETTLED` seconds before it was read is not kept, because a second change might not show in its times.
 Facts are kept only for the code that read them: records carry a fingerprint of this package and of the modules that decide what is
-read of a file, and another one starts anew. Which files
-are looked at, and when, is for the trees to say (`nvsim.rootfs.directory`, `nvsim.image.layer`).
+read of a file, and another one starts anew. Which files are looked at, and when, is for the trees to say (`nvsim.rootfs.directory`,
+`nvsim.image.layer`).
 """
 
 from __future__ import annotations
