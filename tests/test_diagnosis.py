@@ -201,6 +201,14 @@ def test_a_socket_in_the_image_stands_in_the_way() -> None:
     assert found.fixes[0].verified
 
 
+def test_a_link_that_leads_nowhere_is_named() -> None:
+    other = image({"/run": {"type": "symlink", "target": "var/run"}})
+    scenario = nvsim.new_scenario(HOST, other, gpus="all", toolkit_version="1.12.0")
+    found = nvsim.diagnose(scenario).findings[0]
+    assert found.code == "NVS204"
+    assert found.evidence == ("the image's symlink /run -> var/run leads nowhere",)
+
+
 def test_the_capability_of_the_64_bit_library_is_named() -> None:
     """The host has a 32-bit file of the same name, which belongs to another capability."""
     diagnosis = nvsim.diagnose(

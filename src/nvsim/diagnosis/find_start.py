@@ -15,6 +15,7 @@ from nvsim.diagnosis.model import Finding
 from nvsim.diagnosis.where import base_name, sentences
 from nvsim.rootfs.node import Symlink
 from nvsim.rootfs.resolve import Resolved, resolve
+from nvsim.rootfs.tree import Tree
 from nvsim.scenario.changes import Change, RemoveFile, SetConfig, SetEnv, UseRuntime
 from nvsim.simulate import Result
 
@@ -97,14 +98,29 @@ def _devices(result: Result, match: re.Match[str]) -> Facts:
 
 def _in_the_way(result: Result, match: re.Match[str]) -> Facts:
     """A mount point that cannot be made: the link of the image that stands there."""
-    path = re.sub(r"^(<rootfs>|.*/merged)(?=/)", "", match[1])
+    path = re.sub(r"^(<rootfs>|.*/merged)/+", "/", match[1])
     tree = result.scenario.image.tree
     at = resolve(tree, path, follow=False)
     if not isinstance(at, Resolved):
-        return (), ()
+        return _dangling(tree, path), ()
     if isinstance(at.node, Symlink):
         return (f"the image has the symlink {at.path} -> {at.node.target} there",), (RemoveFile(at.path),)
     return (f"the image has {at.path} there",), (RemoveFile(at.path),)
+
+
+def _dangling(tree: Tree, path: str) -> tuple[str, ...]:
+    """Links in the directory part of `path` that lead nowhere."""
+    parts = path.strip("/").split("/")
+    for count in range(1, len(parts)):
+        prefix = "/" + "/".join(parts[:count])
+        at = resolve(tree, prefix, follow=False)
+        if (
+            isinstance(at, Resolved)
+            and isinstance(at.node, Symlink)
+            and not isinstance(resolve(tree, prefix), Resolved)
+        ):
+            return (f"the image's symlink {prefix} -> {at.node.target} leads nowhere",)
+    return ()
 
 
 def _ldconfig(result: Result, match: re.Match[str]) -> Facts:
@@ -163,7 +179,7 @@ _CAUSES = tuple(
         (r"ldcache error: open failed: (\S*ldconfig\S*): no such file", "NVS205", "ldconfig", _ldconfig),
         (r"ldcache error: process|ldcache error: open failed: (?=\S*sbin)", "NVS205", "ldconfig", _ldconfig),
         (r"ldcache error|error loading ldcache|open /etc/ld\.so\.cache: no such file", "NVS202", "ld.so.cache"),
-        (r"mount error: file creation failed: (\S+?): (?:file exists|no such device|not a directory|too many)", "NVS204", "mount", _in_the_way),
+        (r"mount error: (?:file creation failed|path error): (\S+?): (?:file exists|no such device|not a directory|too many)", "NVS204", "mount", _in_the_way),
         (r"mount error: stat failed: (\S+?): no such file", "NVS215", "host file", _missing_on_host),
         (r"mount error|mount operation failed", "NVS204", "mount"),
         (r"cgroup", "NVS216", "device cgroup", None, "rootless engines: set nvidia-container-cli.no-cgroups = true; or use CDI"),
