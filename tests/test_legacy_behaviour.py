@@ -84,7 +84,8 @@ def targets(plan: InjectionPlan) -> list[str]:
 
 # ---- the command line --------------------------------------------------------------------------------------------------------
 
-TRY = "Try `nvidia-container-cli configure --help' or `nvidia-container-cli configure --usage' for more information."
+# argp breaks its lines before column 79
+TRY = "Try `nvidia-container-cli configure --help' or `nvidia-container-cli configure\n--usage' for more information."
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ What the arguments do is in the other modules of the engine.
 from __future__ import annotations
 
 import re
+import textwrap
 
 from attrs import evolve, frozen
 
@@ -15,7 +16,13 @@ from nvsim.inject.legacy.engine import Engine
 
 PROGRAM = "nvidia-container-cli"
 _NO, _REQUIRED, _OPTIONAL = 0, 1, 2
-_HELP = (("help", "?", _NO), ("usage", None, _NO), ("version", "V", _NO))
+_HELP = (
+    ("help", "?", _NO),
+    ("program-name", None, _REQUIRED),
+    ("usage", None, _NO),
+    ("HANG", None, _OPTIONAL),
+    ("version", "V", _NO),
+)
 _MAIN = (
     ("debug", "d", _REQUIRED),
     ("load-kmods", "k", _NO),
@@ -64,6 +71,7 @@ _COMMANDS: dict[str, tuple[tuple[str, str | None, int], ...]] = {
 }
 _ARGS_DOC = {"configure": "ROOTFS"}
 _MAX_REQUIREMENTS = 32
+_RIGHT_MARGIN = 79  # of argp's help
 _FLAGS = (
     "compute",
     "utility",
@@ -220,7 +228,9 @@ def _input_error(text: str) -> _Refused:
 
 
 def _try(name: str) -> str:
-    return f"Try `{name} --help' or `{name} --usage' for more information."
+    """The hint that argp adds, in lines as its formatted stream breaks them."""
+    words = f"Try `{name} --help' or `{name} --usage' for more information."
+    return textwrap.fill(words, _RIGHT_MARGIN - 1, break_long_words=False, break_on_hyphens=False)
 
 
 def _usage(name: str, args_doc: str) -> str:
