@@ -24,7 +24,8 @@ from nvsim.toolkit.config import (
 from nvsim.toolkit.config_hook import load_hook_config
 from nvsim.toolkit.config_schema import ToolkitConfig
 from nvsim.toolkit.releases import release_of
-from nvsim.toolkit.toml_reader import Table, TomlError, read_toml
+from nvsim.toolkit.toml_reader import read_toml
+from nvsim.toolkit.toml_tree import Table, TomlError
 
 NEWEST = release_of("1.20.0")
 RELEASES = [release_of(v) for v in ("1.10.0", "1.12.1", "1.13.5", "1.14.6", "1.16.2", "1.17.9", "1.18.2", "1.20.0")]

@@ -18,7 +18,9 @@ from attrs import evolve, frozen
 from nvsim.toolkit.config_schema import Key, ToolkitConfig, Version, keys_of
 from nvsim.toolkit.go_text import go_quote
 from nvsim.toolkit.releases import Release
-from nvsim.toolkit.toml_reader import Table, TomlError, go_type, go_value, read_toml
+from nvsim.toolkit.toml_print import go_type, go_value
+from nvsim.toolkit.toml_reader import read_toml
+from nvsim.toolkit.toml_tree import Table, TomlError
 
 OVERRIDE = "NVIDIA_CTK_CONFIG_FILE_PATH"
 _RELATIVE = "nvidia-container-runtime/config.toml"

@@ -17,7 +17,8 @@ from nvsim.toolkit.config import ConfigError, default_config
 from nvsim.toolkit.config_schema import ToolkitConfig, Version, keys_of
 from nvsim.toolkit.go_text import go_quote
 from nvsim.toolkit.releases import Release
-from nvsim.toolkit.toml_reader import Position, Table, TomlError, read_toml
+from nvsim.toolkit.toml_reader import read_toml
+from nvsim.toolkit.toml_tree import Position, Table, TomlError
 
 _KEY_IN_MESSAGE_SINCE = (1, 13, 0)  # BurntSushi/toml 1.2; 1.0 before
 _TYPES = {"string": str, "bool": bool}

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterable
-from math import isnan
+from decimal import Decimal
+from math import isinf, isnan
 
 _ESCAPES = {"\a": "\\a", "\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\v": "\\v"}
 
@@ -37,14 +39,27 @@ def go_float(value: float) -> str:
     """A float64 as ``%v`` prints it: shortest digits, with an exponent below 1e-4 and from 1e21 on."""
     if isnan(value):
         return "NaN"
-    if value in (float("inf"), float("-inf")):
+    if isinf(value):
         return "+Inf" if value > 0 else "-Inf"
-    mantissa, _, exponent = f"{value!r}".partition("e")
-    if exponent == "" and (value == 0 or 1e-4 <= abs(value) < 1e21):
-        return mantissa.removesuffix(".0")
-    if 1e-4 <= abs(value) < 1e21:
-        return f"{value:.0f}" if abs(value) >= 1 else mantissa
-    if exponent == "":
-        mantissa, _, exponent = f"{value:e}".partition("e")
-        mantissa = mantissa.rstrip("0").rstrip(".")
-    return f"{mantissa.removesuffix('.0')}e{int(exponent):+03d}"
+    sign, digits, point = go_digits(value)
+    if digits == "0":
+        return f"{sign}0"
+    if not -4 < point <= 6:
+        mantissa = digits[0] + (f".{digits[1:]}" if digits[1:] else "")
+        return f"{sign}{mantissa}e{point - 1:+03d}"
+    if point <= 0:
+        return f"{sign}0.{'0' * -point}{digits}"
+    whole, fraction = digits[:point].ljust(point, "0"), digits[point:]
+    return f"{sign}{whole}.{fraction}" if fraction else f"{sign}{whole}"
+
+
+def go_digits(value: float, *, single: bool = False) -> tuple[str, str, int]:
+    """Sign, shortest decimal digits and the place of the point before them: 12.5 is ``("", "125", 2)``; `single`: as a float32."""
+    text = repr(value)
+    if single:
+        shorter = (f"{value:.{n}g}" for n in range(1, 10))
+        text = next((t for t in shorter if struct.unpack("f", struct.pack("f", float(t)))[0] == value), text)
+    number = Decimal(text).normalize().as_tuple()
+    assert isinstance(number.exponent, int)
+    digits = "".join(map(str, number.digits))
+    return "-" if number.sign else "", digits, len(digits) + number.exponent
