@@ -262,13 +262,14 @@ def _old_part(cache: LdCache, offsets: list[tuple[int, int]], *, compat: bool) -
         (e.flags, at) for e, at in zip(cache.entries, offsets, strict=True) if e.hwcaps_dir is not None or not e.hwcap
     ]
     count = len(plain) + len(plain) % 2 if compat else len(plain)
-    size = 16 + 12 * count
-    pad = -size % 8 if compat else 0
-    shift = pad + _HEADER + _ENTRY * len(cache.entries) if compat else 0
+    pad = -(16 + 12 * count) % 8
+    shift = _HEADER + _ENTRY * len(cache.entries) if compat else 0
+    if cache.generator is None:
+        shift += pad  # as writers up to 2.32 count it, also where no padding follows
     out = bytearray(_MAGIC_OLD.ljust(12, b"\0") + struct.pack("<I", count))
     for flags, (name, path) in plain + plain[-1:] * (count - len(plain)):
         out += struct.pack("<III", flags, shift + name, shift + path)
-    return bytes(out + bytes(pad))
+    return bytes(out + bytes(pad if compat else 0))
 
 
 def _string_run(cache: LdCache) -> tuple[bytes, list[tuple[int, int]], list[int]]:
