@@ -442,6 +442,16 @@ def test_the_libc_dates_a_loader_that_tells_its_age_only_roughly() -> None:
     assert load({LD: rough, "/app/main": program()}).libc == "glibc 2.28"
 
 
+def test_directories_that_a_loader_does_not_tell_are_the_usual_ones() -> None:
+    silent = loader("2.38", system_dirs=[], assumed=["the loader's built-in directories cannot be read from the file"])
+    entries = {LD: silent, "/app/main": program("libx.so"), "/usr/lib64/libx.so": elf()}
+    outcome = load(entries)
+    assert paths(outcome) == ["/usr/lib64/libx.so"]
+    assert outcome.assumptions == (f"{LD} is taken to have Red Hat's built-in directories",)
+    debian = {**entries, "/etc/debian_version": {"type": "file", "size": 5}}
+    assert "/lib/x86_64-linux-gnu/libx.so" in [c.path for c in load(debian).searches[0].candidates]
+
+
 def test_usage_of_old_and_new_loaders() -> None:
     def command(*argv: str, version: str) -> tuple[int | None, str]:
         outcome = load({}, path=LD, argv=(LD, *argv), version=version)

@@ -31,21 +31,35 @@ def loader_facts(tree: Tree, image: ExecImage) -> LoaderFacts | str:
     facts = image.interp_file.facts
     name = (image.interp_path or image.interp).rpartition("/")[2]
     if facts.loader is not None:
-        return _dated(tree, image, with_named_version(facts.loader, name))
+        return _dated(tree, image, _placed(tree, image, with_named_version(facts.loader, name)))
     if "musl" in name:
         return LoaderFacts("musl", "1.2.3", assumed=(f"{image.interp} is taken for musl 1.2.3",))
     if facts.elf is None or not name.startswith(("ld-linux", "ld-2", "ld64", "ld.so")):
         return f"{image.interp} is no dynamic loader that nvsim knows, and its facts are not given"
-    resolver = Resolver(tree)
-    machine = image.elf.machine
-    triplet = _TRIPLET.get(machine)
-    debian = triplet is not None and isinstance(resolver.resolve("/etc/debian_version"), Resolved)
-    lib = f"lib/{triplet}" if debian else "lib64" if image.elf.elf_class == 64 else "lib"
-    dirs: tuple[str, ...] = (f"/{lib}", f"/usr/{lib}", *(("/lib", "/usr/lib") if debian else ()))
-    version = _libc_version(resolver, image, dirs)
-    kind = "Debian" if debian else "Red Hat"
+    kind, lib, dirs = _usual_directories(tree, image)
+    version = _libc_version(Resolver(tree), image, dirs)
     text = f"{image.interp} is taken for glibc {version} with {kind}'s built-in directories"
     return LoaderFacts("glibc", version, dirs, lib, assumed=(text,))
+
+
+def _usual_directories(tree: Tree, image: ExecImage) -> tuple[str, str, tuple[str, ...]]:
+    """The kind of distribution, its ``$LIB`` and its loader's built-in directories."""
+    triplet = _TRIPLET.get(image.elf.machine)
+    debian = triplet is not None and isinstance(Resolver(tree).resolve("/etc/debian_version"), Resolved)
+    lib = f"lib/{triplet}" if debian else "lib64" if image.elf.elf_class == 64 else "lib"
+    dirs: tuple[str, ...] = (f"/{lib}", f"/usr/{lib}", *(("/lib", "/usr/lib") if debian else ()))
+    return "Debian" if debian else "Red Hat", lib, dirs
+
+
+def _placed(tree: Tree, image: ExecImage, loader: LoaderFacts) -> LoaderFacts:
+    """`loader` with the usual directories where its file does not show those that are built in."""
+    unread = [a for a in loader.assumed if "built-in directories" in a]
+    if loader.libc != "glibc" or loader.system_dirs or not unread:
+        return loader
+    kind, lib, dirs = _usual_directories(tree, image)
+    text = f"{image.interp} is taken to have {kind}'s built-in directories"
+    rest = tuple(a for a in loader.assumed if a not in unread)
+    return evolve(loader, system_dirs=dirs, lib_token=lib, assumed=(*rest, text))
 
 
 def _dated(tree: Tree, image: ExecImage, loader: LoaderFacts) -> LoaderFacts:
