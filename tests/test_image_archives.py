@@ -177,6 +177,9 @@ def test_a_tag_chooses_among_images(tmp_path: Path) -> None:
     spec = save(tmp_path, docker_save({"app:one": marked("one"), "app:two": marked("two")}))
     assert paths(load_image(f"{spec}:two", DATA).tree) == ["/etc/two"]
     assert paths(load_image(f"{spec}:one", DATA).tree) == ["/etc/one"]
+    assert paths(load_image(f"{spec}:app:two", DATA).tree) == ["/etc/two"]
+    slashed = save(tmp_path, docker_save({"docker.io/a/b:1": marked("one")}), "slashed.tar")
+    assert paths(load_image(f"{slashed}:docker.io/a/b:1", DATA).tree) == ["/etc/one"]
     with pytest.raises(InputError, match=r"holds 2 images .add one of its tags"):
         load_image(spec, DATA)
     with pytest.raises(InputError, match=r"no image tagged 'tow' .it has app:one, app:two"):

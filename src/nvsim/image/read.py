@@ -77,9 +77,11 @@ def _load(spec: str, data: Path, store: FactsStore | None, platform: str | None)
 
 def _split(text: str) -> tuple[Path, str | None]:
     """Path and tag of ``PATH[:TAG]``; a path that exists has no tag."""
-    head, colon, tag = text.rpartition(":")
-    if colon and "/" not in tag and not Path(text).exists() and Path(head).exists():
-        return Path(head), tag
+    if not Path(text).exists():
+        for at in (i for i, c in enumerate(text) if c == ":"):
+            head = Path(text[:at])
+            if text[at + 1 :] and (head.is_file() or (head / "oci-layout").is_file()):
+                return head, text[at + 1 :]
     return Path(text), None
 
 
