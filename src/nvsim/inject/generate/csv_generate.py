@@ -88,8 +88,13 @@ def _one_gpu(generator: Generator, index: int, gpu: NvmlGpu) -> Devices:
     if index != 1:
         raise ToolFailure(f"unexpected device index for dGPU: {index}")
 
+    specs = _discrete_specs(generator)
+    nothing = (
+        None if specs else csv_entities(generator.driver, generator.hooks, specs)
+    )  # which is said before any search
+
     def discrete() -> list[CdiDevice]:
-        listed = csv_entities(generator.driver, generator.hooks, _discrete_specs(generator))
+        listed = nothing or csv_entities(generator.driver, generator.hooks, specs)
         return gpu_devices(generator, index, gpu, control_nodes(generator.driver), listed)
 
     return discrete

@@ -117,6 +117,15 @@ def is_executable(resolver: Resolver, path: str) -> bool:
     return isinstance(found, Resolved) and not isinstance(found.node, Directory) and bool(found.node.mode & 0o111)
 
 
+def _no_executable(resolver: Resolver, path: str) -> str:
+    found = resolver.resolve(path)
+    if isinstance(found, PathError):
+        return f"error getting info for {path}: stat {path}: {ERRNO_TEXT.get(found.errno, found.errno)}"
+    if isinstance(found.node, Directory):
+        return f"specified path '{path}' is a directory"
+    return f"specified file '{path}' is not executable"
+
+
 def is_char_device(resolver: Resolver, path: str) -> bool:
     """Whether `path` itself is a character device (a link to one is not)."""
     found = resolver.resolve(path, follow=False)
@@ -313,7 +322,8 @@ def executables(resolver: Resolver, path_env: str, root: str) -> Locator:
     def located(pattern: str) -> tuple[str, ...]:
         if "/" in pattern:
             if not is_executable(resolver, pattern):
-                raise ToolFailure(f"absolute path {pattern} is not an executable file")
+                why = _no_executable(resolver, pattern)
+                raise ToolFailure(f"absolute path {pattern} is not an executable file: {why}")
             return (pattern,)
         return locate(pattern)
 
