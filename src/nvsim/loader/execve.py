@@ -9,6 +9,7 @@ from __future__ import annotations
 from attrs import frozen
 
 from nvsim.elf.facts import ElfFacts
+from nvsim.elf.header import NO_PROGRAM_HEADERS, PHENTSIZE
 from nvsim.loader.access import may_execute, mount_flags
 from nvsim.loader.outcome import ExecStep, Machine, ProcessRequest
 from nvsim.rootfs.node import File
@@ -223,7 +224,10 @@ def _is_native(elf: ElfFacts, machine: Machine) -> bool:
 
 
 def _headers_cut(elf: ElfFacts) -> bool:
-    return elf.truncate is not None and elf.truncate < ELF_HEADER_SIZE
+    """Whether the header or the program headers cannot be read (load_elf_phdrs)."""
+    return elf.malformed in (PHENTSIZE, NO_PROGRAM_HEADERS) or (
+        elf.truncate is not None and elf.truncate < ELF_HEADER_SIZE
+    )
 
 
 def _interpreter_errno(node: File, program: ElfFacts, machine: Machine) -> str | None:
@@ -235,6 +239,8 @@ def _interpreter_errno(node: File, program: ElfFacts, machine: Machine) -> str |
     elf = facts.elf
     if elf is None:
         return None if facts.loader is not None else "ELIBBAD"
+    if _headers_cut(elf):
+        return "ELIBBAD"
     fits = elf.machine == program.machine and elf.elf_class == _BITS.get(elf.machine, elf.elf_class)
     return None if fits and elf.data == 1 else "ELIBBAD"
 
