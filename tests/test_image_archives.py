@@ -150,6 +150,25 @@ def test_texts_that_are_not_indexed_are_read_when_asked_for(tmp_path: Path) -> N
     assert texts == {"/app/main.py": "import torch\n", "/app/run": "#!/bin/sh\n", "/app/data": None}
 
 
+def test_a_text_has_the_same_content_under_all_its_names(tmp_path: Path) -> None:
+    tree = of_layers(tmp_path, layer([Member("app/a.py", b"import torch\n"), hardlink("app/b.py", "app/a.py")]))
+    node = tree.node("/app/b.py")
+    assert isinstance(node, File) and node.facts.text == "import torch\n"
+
+
+@pytest.mark.parametrize("limit", [100, 1 << 20])
+def test_symbols_of_binaries_are_read_when_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: int
+) -> None:
+    monkeypatch.setattr(layers_module, "_IN_MEMORY", limit)
+    tree = of_layers(tmp_path, layer([Member("lib/libs.so", write_elf(soname="libs.so", defs=frozenset({"there"})))]))
+    node = tree.node("/lib/libs.so")
+    assert isinstance(node, File) and node.facts.elf is not None and node.facts.symbols is not None
+    assert node.facts.elf.defs is None
+    read = node.facts.symbols()
+    assert read is not None and read.defs == {"there"}
+
+
 def test_an_archive_that_changes_before_a_text_is_read_is_an_error(tmp_path: Path) -> None:
     tree = of_layers(tmp_path, layer([Member("app/main.py", b"import torch\n")]))
     (tmp_path / "image.tar").write_bytes(VALID)

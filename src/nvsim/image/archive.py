@@ -85,10 +85,16 @@ def _bare(path: Path, spec: str, store: FactsStore) -> Image:
     def open_layer() -> IO[bytes]:
         return path.open("rb")
 
+    before = _identity(path)
     index, diff_id = layer_index(None, open_layer, spec, store)
     if not any(p.startswith(("/bin", "/usr", "/etc", "/lib", "/nix", "/sbin")) for p in index["tree"]):
         raise InputError("is no image: neither manifest.json nor index.json nor a root file system", source=spec)
-    layer = Layer(index, f"{spec} ({diff_id[:19]})", spec, lambda name: read_member(open_layer, name, spec))
+
+    def later(number: int, symbols: bool) -> FileFacts:
+        _unchanged(path, before, spec)
+        return read_member(open_layer, number, spec, symbols=symbols)
+
+    layer = Layer(index, f"{spec} ({diff_id[:19]})", spec, later)
     assumption = f"{spec} is taken for the root file system of an image without a config"
     return Image(spec, stack_layers([layer], f"image:{spec}"), ImageConfig(), None, (assumption,))
 
@@ -105,16 +111,20 @@ def _image(found: _Found, blobs: Blobs, path: Path, spec: str, store: FactsStore
         def open_layer(name: str = name) -> IO[bytes]:
             return blobs.open(name)
 
-        def later(member: str, name: str = name, source: str = source) -> FileFacts:
-            if _identity(path) != before:
-                raise InputError("changed while it was read", source=spec, hint="run again")
+        def later(member: int, symbols: bool, name: str = name, source: str = source) -> FileFacts:
+            _unchanged(path, before, spec)
             with _opened(path, spec) as again:
-                return read_member(lambda: again.open(name), member, source)
+                return read_member(lambda: again.open(name), member, source, symbols=symbols)
 
         index, digest = layer_index(diff_id, open_layer, source, store)
         title = f"layer {number} of {len(ids)} ({digest[:19]})"
         layers.append(Layer(index, title, source, later))
     return Image(spec, stack_layers(layers, f"image:{spec}"), config, found.platform or platform)
+
+
+def _unchanged(path: Path, before: Identity | None, spec: str) -> None:
+    if _identity(path) != before:
+        raise InputError("changed while it was read", source=spec, hint="run again")
 
 
 def _identity(path: Path) -> Identity | None:

@@ -14,7 +14,9 @@ import zlib
 from collections.abc import Callable
 from typing import IO, Any
 
+from nvsim.elf.facts import ElfFacts
 from nvsim.elf.header import HEAD, MAGIC
+from nvsim.elf.reader import read_elf
 from nvsim.elf.store import FactsStore, is_program_name
 from nvsim.errors import InputError
 from nvsim.image.stream import ForwardStream, members, open_stream, sound
@@ -70,14 +72,24 @@ def _from_cache(store: FactsStore, diff_id: str) -> Index | None:
     return index
 
 
-def read_member(open_layer: Callable[[], IO[bytes]], path: str, source: str) -> FileFacts:
-    """The content of the last file called `path` in a layer. For what the index does not hold; reads the layer up to its end."""
-    found = FileFacts()
+def read_member(open_layer: Callable[[], IO[bytes]], number: int, source: str, *, symbols: bool = False) -> FileFacts:
+    """What the index does not hold of the file that is member `number` of a layer: its text, or with `symbols` the facts of a binary with
+    its symbols. Reads the layer up to there."""
     with open_layer() as raw, sound(source):
-        for member, content in members(open_stream(raw, source), source):
-            if content is not None and member_path(member.name, source) == path and member.size <= TEXT_LIMIT:
-                found = content_of(content.read(member.size), False)
-    return found
+        for at, (member, content) in enumerate(members(open_stream(raw, source), source)):
+            if at == number and content is not None:
+                if symbols:
+                    return FileFacts(elf=_with_symbols(content, member.size))
+                return content_of(content.read(min(member.size, TEXT_LIMIT)), False)
+    return FileFacts()
+
+
+def _with_symbols(content: IO[bytes], size: int) -> ElfFacts | None:
+    if size <= _IN_MEMORY:
+        return read_elf(content.read(size))
+    with tempfile.TemporaryFile() as file:
+        _copy(content, file)
+        return read_elf(file.fileno())
 
 
 def member_path(name: str, source: str) -> str:
@@ -166,7 +178,11 @@ def _decides(head: bytes, path: str) -> bool:
 def _spooled(head: bytes, content: IO[bytes], size: int, program: bool) -> FileFacts:
     with tempfile.TemporaryFile() as file:
         file.write(head)
-        while part := content.read(1 << 20):
-            file.write(part)
-        file.flush()
+        _copy(content, file)
         return read_content(file.fileno(), size, program)
+
+
+def _copy(content: IO[bytes], file: IO[bytes]) -> None:
+    while part := content.read(1 << 20):
+        file.write(part)
+    file.flush()

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Callable, Iterable, Mapping
+from functools import cache, partial
 from typing import Any
 
 from attrs import evolve, frozen
 
+from nvsim.elf.facts import ElfFacts
 from nvsim.errors import InputError
 from nvsim.rootfs.node import Deferred, Directory, File, FileFacts, Node, Origin, Symlink
 from nvsim.rootfs.resolve import MAX_LINKS
@@ -21,15 +23,15 @@ from nvsim.rootfs.treefile import node_from_json
 
 @frozen(slots=True)
 class Layer:
-    """One layer: its index (`nvsim.image.layer`), how it is called (origin of its nodes), and how files are read that the index only names.
+    """One layer: its index (`nvsim.image.layer`) and how it is called (the origin of its nodes). `source` names it in messages.
 
-    `source` names it in messages.
+    `read` gives what the index does not hold of a file, by the number of its member: its text, or (True) a binary with its symbols.
     """
 
     index: Mapping[str, Any]
     title: str
     source: str
-    read: Callable[[str], FileFacts]
+    read: Callable[[int, bool], FileFacts]
 
 
 class _Stack:
@@ -132,11 +134,24 @@ def _apply(stack: _Stack, layer: Layer, device: str) -> None:
         else:
             given = {k: v for k, v in entry.items() if k not in ("ino", "later")}
             node = node_from_json(given, (device, entry.get("ino", 0)), origin)
-            if entry.get("later") and isinstance(node, File):
-                node = evolve(node, content=Deferred(layer.read, path))
+            if isinstance(node, File):
+                node = _with_reader(node, entry, layer)
         if path == "/" and not isinstance(node, Directory):
             raise InputError("replaces the root directory", source=layer.source)
         stack.put(place, node)
+
+
+def _with_reader(node: File, entry: Mapping[str, Any], layer: Layer) -> File:
+    """The file with what is read only when somebody asks for it."""
+    if entry.get("later"):
+        return evolve(node, content=Deferred(layer.read, entry["ino"], False))
+    if node.facts.elf is None:
+        return node
+    return evolve(node, content=evolve(node.facts, symbols=cache(partial(_symbols, layer, entry["ino"]))))
+
+
+def _symbols(layer: Layer, number: int) -> ElfFacts | None:
+    return layer.read(number, True).elf
 
 
 def _linked(stack: _Stack, of: str, layer: Layer, path: str) -> Node:
