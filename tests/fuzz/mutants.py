@@ -137,7 +137,13 @@ def _verdict(text: str, wrong: str) -> Callable[[], list[Change]]:
 
 
 def _no_sonames() -> list[Change]:
-    return [(Object, "answers_to", lambda self, name: not self.faked and name in self.names)]
+    return [
+        (
+            Process,
+            "loaded",
+            lambda self, name: next((o for o in self.map if not o.faked and name in o.names), None),
+        )
+    ]
 
 
 def _weak_is_strong() -> list[Change]:
