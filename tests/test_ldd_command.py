@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from commands import nvsim
+from machine_root import LOADER, copied_root
 from nvsim.diagnosis.wishes import Wish, wishes
 
-LOADER = Path("/lib64/ld-linux-x86-64.so.2")
 GLIBC = {"libc": "glibc", "version": "2.36", "system_dirs": ["/lib"], "cache": "/etc/ld.so.cache"}
 
 
@@ -183,13 +183,14 @@ def test_candidates_are_listed_with_where_they_would_be_found(tmp_path: Path) ->
 
 @pytest.mark.skipif(not LOADER.exists(), reason="needs glibc on x86-64")
 @pytest.mark.parametrize("name", ["cat", "bash", "python3", "git"])
-def test_a_trace_is_what_the_machines_loader_prints(name: str) -> None:
+def test_a_trace_is_what_the_machines_loader_prints(name: str, tmp_path: Path) -> None:
     path = shutil.which(name, path="/usr/bin:/bin")
     if path is None:
         pytest.skip(f"{name} is not installed")
+    root = str(copied_root(tmp_path, path))
     env = {"LD_DEBUG": "libs", "LD_TRACE_LOADED_OBJECTS": "1"}
     real = subprocess.run([path], env=env, capture_output=True, text=True, check=True)
     lines = [line.partition("\t")[2].rstrip() for line in real.stderr.splitlines()]
-    ours = [line.rstrip() for line in nvsim("ldd", "--cpu", "native", "--trace", "/", path).out.splitlines()]
+    ours = [line.rstrip() for line in nvsim("ldd", "--cpu", "native", "--trace", root, path).out.splitlines()]
     assert ours == lines[: len(ours)]
     assert all("init" in line or not line for line in lines[len(ours) :])
