@@ -266,6 +266,19 @@ def test_hosts_and_images_are_completed() -> None:
     assert "explain" in complete("ex")
 
 
+def test_work_of_some_time_shows_its_progress_on_a_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = import_module("nvsim.cli.output")
+    monkeypatch.setattr(output, "_PATIENCE", 0.0)
+    assert list(output.with_progress(iter("abc"), "letters", 3)) == ["a", "b", "c"]
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    assert list(output.with_progress(iter("abc"), "letters", 3)) == ["a", "b", "c"]
+    shown = capsys.readouterr()
+    assert "letters" in shown.err and shown.out == ""
+
+
 def test_an_interrupt_ends_with_130(monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt

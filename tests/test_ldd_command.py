@@ -100,6 +100,13 @@ def test_a_tree_opens_each_object_once(tmp_path: Path) -> None:
     assert lines[4].startswith("     └─ libc.so.6 => /lib/libc.so.6")
 
 
+def test_a_listing_is_as_the_loader_prints_it(tmp_path: Path) -> None:
+    spec = image(tmp_path, **{"/bin/x": program("liba.so", "libgone.so"), "/opt/a/liba.so": library(soname="liba.so")})
+    done = nvsim("ldd", "--list", spec, "/bin/x")
+    assert done.status == 1
+    assert done.out.splitlines()[:3] == ["/bin/x:", "\tliba.so => /opt/a/liba.so (0x...)", "\tlibgone.so => not found"]
+
+
 def test_a_version_that_the_libc_lacks_is_told(tmp_path: Path) -> None:
     spec = image(tmp_path, **{"/bin/x": program("libc.so.6", verneed={"libc.so.6": ["GLIBC_2.2.5", "GLIBC_2.34"]})})
     done = nvsim("ldd", spec, "/bin/x")

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 @click.command(name="ldd")
 @click.option("--tree", "as_tree", is_flag=True, help="Needs below the object that needs them.")
 @click.option("--all", "everything", is_flag=True, help="Every program and library of the image, with a summary.")
+@click.option("--list", "as_list", is_flag=True, help="As ld.so --list and ldd print it (addresses are 0x...).")
 @click.option("--trace", is_flag=True, help="The search, step by step, as LD_DEBUG=libs prints it.")
 @click.option("--dlopen", "optional", is_flag=True, help="Also what the files may dlopen: metadata and strings.")
 @click.option("-e", "--env", multiple=True, metavar="NAME=VALUE", help="Set a variable, on top of the image's.")
@@ -70,6 +71,10 @@ def command(output: Output, image: str, programs: tuple[str, ...], **options: An
         _trace(output, found, paths, env, cpu)
         return
     linkages = [link(found.tree, p, env, cpu, resolver=resolver) for p in paths]
+    if options["as_list"] and output.form == "text":
+        verify(found.tree)
+        output.text("".join(f"{x.path}:\n{x.outcome.stdout}{x.outcome.trace_stderr}" for x in linkages))
+        click.get_current_context().exit(0 if all(x.ok for x in linkages) else 1)
     read = _reader(image)
     wishes = {x.path: wishes_of(found.tree, x, env, cpu, read) for x in linkages} if options["optional"] else {}
     verify(found.tree)
