@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from nvsim.toolkit.config import (
     OVERRIDE,
+    ConfigCrash,
     ConfigError,
     HostDefaults,
     config_json,
@@ -101,6 +102,70 @@ def test_a_value_of_the_wrong_type_is_refused_where_the_key_stands() -> None:
         "failed to unmarshal config: (1, 1): Can't convert yes(string) to bool",
     )
     assert "(2, 1): Can't convert 1(int64) to string" in refusal("[nvidia-container-runtime]\nmode = 1\n").text
+
+
+def test_a_table_where_a_value_stands_is_refused_with_the_value_as_go_prints_it() -> None:
+    """As 1.20.0 says it; the value stands there in Go syntax."""
+    for value, shown in (
+        ("1.5", "1.5"),
+        ('"a"', '"a"'),
+        ("18446744073709551615", "0xffffffffffffffff"),
+        ("[]", "[]interface {}(nil)"),
+        ('["a", 1]', '[]interface {}{"a", 1}'),
+        ("1979-05-27 ", "toml.LocalDate{Year:1979, Month:5, Day:27}"),
+        ("07:32:00.5", "toml.LocalTime{Hour:7, Minute:32, Second:0, Nanosecond:500000000}"),
+        ("1979-05-27T07:32:00Z", "time.Time{wall:0x0, ext:62432235120, loc:(*time.Location)(nil)}"),
+    ):
+        place = "position:toml.Position{Line:1, Col:1}"
+        flags = 'comment:"", commented:false, multiline:false, literal:false'
+        assert refusal(f"nvidia-ctk = {value}\n[nvidia-ctk]\n").text == (
+            "failed to load specified config file: (2, 2): unknown type for path nvidia-ctk (nvidia-ctk): "
+            f"*toml.tomlValue (&toml.tomlValue{{value:{shown}, {flags}, {place}}})"
+        )
+
+
+def test_a_value_of_the_wrong_type_is_shown_as_go_prints_it() -> None:
+    for value, shown in (
+        ("1e1_0", "1e+10(float64)"),
+        ("123456.5", "123456.5(float64)"),
+        ("1234567.5", "1.2345675e+06(float64)"),
+        ("1e-5", "1e-05(float64)"),
+        ("-0.0", "-0(float64)"),
+        ("1979-05-27T07:32:00.500Z", "1979-05-27 07:32:00.5 +0000 UTC(time.Time)"),
+        ("1979-05-27T07:32:00-07:00", "1979-05-27 07:32:00 -0700 -0700(time.Time)"),
+        ("1979-05-27T07:32:00-00:00", "1979-05-27 07:32:00 +0000 UTC(time.Time)"),
+        ("07:32:00.5", "07:32:00.500000000(toml.LocalTime)"),
+    ):
+        text = refusal(f"swarm-resource = {value}\n").text
+        assert text == f"failed to unmarshal config: (1, 1): Can't convert {shown} to string"
+
+
+def test_a_table_where_a_list_is_wanted_is_shown_as_toml() -> None:
+    text = refusal("[[nvidia-container-runtime.runtimes]]\nb = 1e3\n'a b' = \"\\u00e9\\t\"\nc = [{x = 1}, 2]\n").text
+    assert 'Can\'t convert ["a b" = "\u00e9\\t"\nb = 1000.0\nc = [{ x = 1 }, 2]\n]([]*toml.Tree) to trees' in text
+
+
+def test_numbers_and_dates_that_do_not_exist_are_refused() -> None:
+    for value, what in (
+        ("1e400", 'strconv.ParseFloat: parsing "1e400": value out of range'),
+        ("1979-13-01", 'parsing time "1979-13-01": month out of range'),
+        ("1900-02-29", 'parsing time "1900-02-29": day out of range'),
+        ("24:00:00", 'parsing time "24:00:00": hour out of range'),
+        ("1979-05-27T07:60:00Z", 'parsing time "1979-05-27T07:60:00Z": minute out of range'),
+        ("1979-05-27T07:00:00+25:00", 'parsing time "1979-05-27T07:00:00+25:00": time zone offset hour out of range'),
+        (
+            "1979-05-27T24:00:00",
+            'parsing time "1979-05-27T24:00:00" as "2006-01-02t15:04:05.999999999": cannot parse "T24:00:00" as "t"',
+        ),
+    ):
+        assert refusal(f"a = {value}\n").text == f"failed to load specified config file: (1, 5): {what}"
+
+
+def test_an_empty_key_at_the_top_crashes_1_20_which_notes_the_keys() -> None:
+    with pytest.raises(ConfigCrash, match="fatal error: stack overflow"):
+        config('"" = 1\n', "1.20.0")
+    assert config('"" = 1\n', "1.19.1") == default_config(release_of("1.19.1"))
+    assert config('a."" = 1\n', "1.20.0") == default_config(NEWEST)
 
 
 def test_releases_before_1_14_read_only_what_the_runtime_needs() -> None:

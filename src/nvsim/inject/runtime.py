@@ -16,6 +16,7 @@ from nvsim.inject.runtime_steps import Editing, prepared_steps
 from nvsim.toolkit.annotations import annotation_devices
 from nvsim.toolkit.cdi_name import NamePanic
 from nvsim.toolkit.cdi_request import DEVICES_FAILED, steps_of
+from nvsim.toolkit.config import ConfigCrash
 from nvsim.toolkit.config_schema import ToolkitConfig
 from nvsim.toolkit.go_strings import log_line
 from nvsim.toolkit.hook_input import HostFiles
@@ -106,7 +107,7 @@ def run_runtime(
         return _ended(run, 1, f"{log_line('error', e.text)}\n", stdout, e.text)
     except NamePanic as e:
         return _ended(run, 2, f"panic: {e}\n\n{TRACE}", stdout)
-    except NvmlCrash as e:
+    except (NvmlCrash, ConfigCrash) as e:
         return _ended(run, 2, f"{e}\n{TRACE}", stdout)
     done = _ended(run, 0, "", stdout + ("\n" if asked else ""))
     return evolve(done, argv=(path, *process.argv[1:]), spec=spec, edits=tuple(run.edits))

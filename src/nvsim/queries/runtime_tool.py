@@ -21,7 +21,7 @@ from nvsim.queries.cdi import host_of_query, with_files
 from nvsim.rootfs.node import File, FileFacts
 from nvsim.rootfs.overlay import RootFS
 from nvsim.rootfs.resolve import Resolved, Resolver
-from nvsim.toolkit.config import config_path
+from nvsim.toolkit.config import ConfigCrash, config_path
 from nvsim.toolkit.hook_input import HostFiles
 from nvsim.toolkit.mode import Platform
 from nvsim.toolkit.releases import NEWEST, Release, release_of
@@ -51,7 +51,7 @@ def run_on(host: CdiHost, process: RuntimeProcess, release: Release) -> RuntimeR
     files = files_of(host)
     try:
         root = read_runtime_config(process, files, release).cli.root
-    except RuntimeFailure:
+    except (RuntimeFailure, ConfigCrash):
         root = ""  # the run ends by the same failure, before the platform matters
     found = platform_of(host, root)
     platform = Platform(found.nvml, found.dxcore, found.tegra, found.gpu_names)
@@ -71,7 +71,7 @@ def _prepared(host: CdiHost, query: Mapping[str, Any], process: RuntimeProcess, 
     """The host with the files of the query: config.toml, the bundle's config.json, CDI specs, the low-level runtime."""
     try:
         bundle = bundle_spec_path(process)
-    except RuntimeFailure:
+    except (RuntimeFailure, ConfigCrash):
         bundle = _BUNDLE_SPEC
     texts = {str(path): _text(spec) for path, spec in _object(query, "cdi_files").items()}
     if query.get("config_toml") is not None:

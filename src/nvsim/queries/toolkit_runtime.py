@@ -8,7 +8,7 @@ from typing import Any
 from nvsim.errors import InputError
 from nvsim.queries.toolkit_machine import hooks_after, mode_log, runtime_run, warnings
 from nvsim.toolkit.cdi_name import NamePanic, parse_name
-from nvsim.toolkit.config import ConfigError, config_json, default_config, load_config
+from nvsim.toolkit.config import ConfigCrash, ConfigError, config_json, default_config, load_config
 from nvsim.toolkit.releases import NEWEST, Release, release_of
 from nvsim.toolkit.requirements import RequirementError, parse_requirements, unmet
 from nvsim.toolkit.runtime_args import BundleError, bundle_of, is_create, spec_path
@@ -30,6 +30,8 @@ def _config(query: Query) -> dict[str, Any]:
         config = config_json(load_config(_text(query, "toml"), release), version)
     except ConfigError as e:
         return {"error": e.text}
+    except ConfigCrash as e:
+        return {"error": str(e)}
     if query.get("full"):
         return {"config": config}
     return {"changed": dict(_changed(config_json(default_config(release), version), config))}

@@ -25,6 +25,7 @@ from nvsim.toolkit.toml_tree import Table, TomlError
 OVERRIDE = "NVIDIA_CTK_CONFIG_FILE_PATH"
 _RELATIVE = "nvidia-container-runtime/config.toml"
 _SUSE = ("suse", "opensuse")
+_NO_STACK = "runtime: goroutine stack exceeds 1000000000-byte limit\nfatal error: stack overflow\n"
 
 
 class ConfigError(Exception):
@@ -39,6 +40,10 @@ class ConfigError(Exception):
         self.stage = stage
         self.text = text
         self.panic = panic
+
+
+class ConfigCrash(Exception):  # noqa: N818 - a predicted crash of the real program
+    """Reading the file kills the program (exit status 2); the argument is what stands on stderr, without the traces."""
 
 
 @frozen(slots=True)
@@ -93,7 +98,7 @@ def default_config(release: Release, host: HostDefaults = HostDefaults()) -> Too
 def load_config(text: str | None, release: Release, host: HostDefaults = HostDefaults()) -> ToolkitConfig:
     """The configuration that the runtime (and the hook, where it shares the code) takes from a file's text.
 
-    None = there is no file. Raises `ConfigError`.
+    None = there is no file. Raises `ConfigError` and `ConfigCrash`.
     """
     base = default_config(release, host)
     if release.runtime_config == "sections":
@@ -104,6 +109,8 @@ def load_config(text: str | None, release: Release, host: HostDefaults = HostDef
         except TomlError as e:
             prefix = "failed to load specified config file: " if release.config_load_error_told else ""
             raise ConfigError("load", f"{prefix}{e}") from None
+        if release.config_keys_noted and "" in tree.values:
+            raise ConfigCrash(_NO_STACK)  # the tables below the empty key are looked for in the whole tree, for ever
         try:
             base = _filled(base, tree, release.version)
         except _Mismatch as e:

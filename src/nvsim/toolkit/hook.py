@@ -11,6 +11,7 @@ from functools import cache
 
 from attrs import frozen
 
+from nvsim.toolkit.config import ConfigCrash
 from nvsim.toolkit.config_schema import ToolkitConfig
 from nvsim.toolkit.hook_cli import cli_arguments, exec_error, find_cli
 from nvsim.toolkit.hook_flags import HookFlags, read_flags, usage
@@ -129,6 +130,8 @@ def _prestart(
         error = exec_error(program, files, cwd)
         if error is not None:
             raise HookFailure(f"exec failed: {error}")
+    except ConfigCrash as e:
+        return HookRun(2, f"{e}\n{TRACE}")
     except HookFailure as e:
         printed = f"{str(e).removesuffix(chr(10))}\n" if str(e) else ""
         trace = TRACE if flags.debug else ""

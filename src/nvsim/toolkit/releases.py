@@ -76,6 +76,7 @@ class Release:
     runtime_config: Literal["sections", "whole"] = field(kw_only=True)
     config_path_override: bool = field(kw_only=True)
     config_load_error_told: bool = field(kw_only=True)
+    config_keys_noted: bool = field(kw_only=True)
     low_level_runtimes: tuple[str, ...] = field(kw_only=True)
     default_ldconfig: bool = field(kw_only=True)
     ldconfig_normalised: bool = field(kw_only=True)

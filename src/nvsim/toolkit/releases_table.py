@@ -345,6 +345,12 @@ BEHAVIOURS = (
         ("1.20.0", True, "`failed to load specified config file: ...`"),
     ),
     _behaviour(
+        "config_keys_noted",
+        "a key of config.toml that is the empty text",
+        ("", False, "is passed over"),
+        ("1.20.0", True, "at the top makes the program run out of stack, as it notes which keys are set"),
+    ),
+    _behaviour(
         "low_level_runtimes",
         "nvidia-container-runtime.runtimes without configuration",
         ("", ("docker-runc", "runc"), "docker-runc, runc"),

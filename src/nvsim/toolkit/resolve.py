@@ -13,7 +13,7 @@ from attrs import evolve, frozen
 
 from nvsim.toolkit.cdi_name import NamePanic
 from nvsim.toolkit.cdi_request import cdi_request, needs_graphics
-from nvsim.toolkit.config import config_path
+from nvsim.toolkit.config import ConfigCrash, config_path
 from nvsim.toolkit.config_schema import ToolkitConfig
 from nvsim.toolkit.devices import imex_channels, visible_devices
 from nvsim.toolkit.hook import hook_view
@@ -115,6 +115,8 @@ def _by_hook(container: _Container, site: _Site, *, env_after: tuple[str, ...] =
         config = read_config("", {}, site.files, "/", release)
     except HookFailure as e:
         return _refused(HOOK, "auto", str(e), Because("config.toml", "the hook refuses it"), release)
+    except ConfigCrash as e:
+        return _refused(HOOK, "auto", str(e), _CRASHED, release, panic=True)
     if site.mode is not None:
         config = evolve(config, runtime=evolve(config.runtime, mode=site.mode))
     spec = HookSpec("1.0.2", (*container.env, *env_after), container.mounts)
@@ -181,6 +183,8 @@ def _by_runtime(container: _Container, site: _Site) -> ContainerRequest:
         return _modified(container, site, config, found)
     except RuntimeFailure as e:
         return _refused(RUNTIME, mode, f"panic: {e.text}" if e.panic else e.text, because, release, panic=e.panic)
+    except ConfigCrash as e:
+        return _refused(RUNTIME, mode, str(e), _CRASHED, release, panic=True)
     except _Refused as e:
         failed = CONSTRUCT if release.runtime_steps_made == "at-start" else f"{MODIFY}error modifying OCI spec: "
         return _refused(RUNTIME, mode, f"{failed}{e}", e.because, release)
@@ -190,6 +194,9 @@ def _by_runtime(container: _Container, site: _Site) -> ContainerRequest:
     except NamePanic as e:
         because = Because(_panic_source(spec, config, release), "a CDI name of one letter crashes the CDI library")
         return _refused(RUNTIME, mode, f"panic: {e}", because, release, panic=True)
+
+
+_CRASHED = Because("config.toml", "a key without a name makes the program run out of stack")
 
 
 class _Refused(Exception):  # noqa: N818 - becomes a Refusal

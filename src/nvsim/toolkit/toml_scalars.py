@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from calendar import monthrange
+from datetime import date
 from math import isinf
 
 from nvsim.toolkit.go_text import go_quote
@@ -11,7 +12,7 @@ from nvsim.toolkit.toml_tokens import Token
 from nvsim.toolkit.toml_tree import Moment, Position, TomlError
 
 _BASES = {"0x": 16, "0o": 8, "0b": 2}
-_MONTHS = ("January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December")  # fmt: skip
+_CYCLE_YEARS, _CYCLE_DAYS = 400, 146097
 _OFFSET = re.compile(r"([+-])(\d\d):(\d\d)")
 
 
@@ -69,8 +70,7 @@ def _check_underscores(token: Token, base: int) -> None:
 
 def local_date(token: Token) -> Moment:
     """A date. Raises `TomlError`."""
-    date = _date(token.text, token)
-    return Moment("toml.LocalDate", token.text, _date_syntax(date), token.text)
+    return Moment("toml.LocalDate", token.text, _date_syntax(_date(token.text, token)), token.text)
 
 
 def local_time(token: Token) -> Moment:
@@ -83,39 +83,52 @@ def local_date_time(date_token: Token, time_token: Token) -> Moment:
     """A date and a time of day without an offset; one that does not exist is told as the layout with a small ``t`` sees it."""
     text = f"{date_token.text}T{time_token.text}"
     try:
-        date = _date(date_token.text, date_token)
+        day = _date(date_token.text, date_token)
         time = _time(time_token.text, date_token, text)
     except TomlError:
         rest = go_quote(f"T{time_token.text}")
         layout = "2006-01-02t15:04:05.999999999"
         what = f"parsing time {go_quote(text)} as {go_quote(layout)}: cannot parse {rest} as {go_quote('t')}"
         raise at_token(date_token, what) from None
-    syntax = f"toml.LocalDateTime{{Date:{_date_syntax(date)}, Time:{_time_syntax(time)}}}"
+    syntax = f"toml.LocalDateTime{{Date:{_date_syntax(day)}, Time:{_time_syntax(time)}}}"
     shown = f"{date_token.text}T{_time_text(time)}"
     return Moment("toml.LocalDateTime", shown, syntax, shown)
 
 
 def moment(date_token: Token, time_token: Token, offset_token: Token) -> Moment:
-    """A date and a time with an offset from UTC. Raises `TomlError`."""
+    """A date and a time with an offset from UTC; the address of an offset other than 0 in its Go syntax is not told. Raises `TomlError`."""
     text = f"{date_token.text}T{time_token.text}{offset_token.text}"
     year, month, day = _date(date_token.text, date_token, text)
     hour, minute, second, nano = time = _time(time_token.text, date_token, text)
     match = _OFFSET.fullmatch(offset_token.text)
-    zone, place, short = "+0000 UTC", "time.UTC", "Z"
+    zone, short, place = "+0000 UTC", "Z", "nil"
     if match:
         sign, hours, minutes = match.groups()
-        if int(hours) > 24:
-            raise at_token(date_token, f"parsing time {go_quote(text)}: time zone offset hour out of range")
-        if int(minutes) > 60:
-            raise at_token(date_token, f"parsing time {go_quote(text)}: time zone offset minute out of range")
+        for value, limit, name in ((hours, 24, "hour"), (minutes, 60, "minute")):
+            if int(value) > limit:
+                raise at_token(date_token, f"parsing time {go_quote(text)}: time zone offset {name} out of range")
         if int(hours) or int(minutes):
-            zone, place = f"{sign}{hours}{minutes} {sign}{hours}{minutes}", 'time.Location("")'
-            short = match.group()
+            zone, short, place = f"{sign}{hours}{minutes} {sign}{hours}{minutes}", match.group(), "0x..."
     fraction = f".{nano:09d}".rstrip("0").rstrip(".")
     shown = f"{_time_text(time)[:8]}{fraction}"
-    syntax = f"time.Date({year}, time.{_MONTHS[month - 1]}, {day}, {hour}, {minute}, {second}, {nano}, {place})"
+    seconds = _days(year, month, day) * 86400 + hour * 3600 + minute * 60 + second - _offset_seconds(match)
+    syntax = f"time.Time{{wall:{nano:#x}, ext:{seconds}, loc:(*time.Location)({place})}}"
     toml = f"{date_token.text}T{_time_text(time)[:8]}{short}"
     return Moment("time.Time", f"{date_token.text} {shown} {zone}", syntax, toml)
+
+
+def _days(year: int, month: int, day: int) -> int:
+    """Days since 0001-01-01; the year 0 is counted a whole cycle of the calendar later, which is where Python's dates begin."""
+    if year:
+        return date(year, month, day).toordinal() - 1
+    return date(_CYCLE_YEARS, month, day).toordinal() - 1 - _CYCLE_DAYS
+
+
+def _offset_seconds(match: re.Match[str] | None) -> int:
+    if match is None:
+        return 0
+    sign, hours, minutes = match.groups()
+    return (-1 if sign == "-" else 1) * (int(hours) * 3600 + int(minutes) * 60)
 
 
 def _date(text: str, token: Token, whole: str | None = None) -> tuple[int, int, int]:
@@ -144,8 +157,8 @@ def _time_text(time: tuple[int, int, int, int]) -> str:
     return f"{hour:02d}:{minute:02d}:{second:02d}" + (f".{nano:09d}" if nano else "")
 
 
-def _date_syntax(date: tuple[int, int, int]) -> str:
-    return "toml.LocalDate{{Year:{}, Month:{}, Day:{}}}".format(*date)
+def _date_syntax(day: tuple[int, int, int]) -> str:
+    return "toml.LocalDate{{Year:{}, Month:{}, Day:{}}}".format(*day)
 
 
 def _time_syntax(time: tuple[int, int, int, int]) -> str:
