@@ -150,6 +150,26 @@ def test_a_real_process_ends_with_status_2_and_one_line() -> None:
     refused(Done(done.returncode, done.stdout, done.stderr), "eks-al2-535")
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@pytest.mark.parametrize("arguments", ["explain", "run --host debian12-535 example:debian12"])
+def test_a_full_disk_is_told_in_one_line(arguments: str) -> None:
+    command = f"{sys.executable} -m nvsim {arguments} > /dev/full"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    refused(Done(done.returncode, done.stdout, done.stderr), "No space left on device")
+    refused(nvsim("explain", "-o", "/dev/full"), "/dev/full")
+
+
+def test_a_fault_of_nvsim_itself_does_not_end_a_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    batch = import_module("nvsim.batch")
+
+    def broken(kind: str, query: dict) -> dict:
+        raise ZeroDivisionError("oops")
+
+    monkeypatch.setattr(batch, "answer", broken)
+    found = json.loads(batch.answer_line('{"id": 1, "kind": "run", "input": {}}'))
+    assert found == {"id": 1, "error": {"type": "internal", "message": "ZeroDivisionError: oops"}}
+
+
 def test_a_reader_that_has_gone_is_no_error() -> None:
     command = f"{sys.executable} -m nvsim explain | head -1"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)

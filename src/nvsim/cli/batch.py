@@ -16,10 +16,10 @@ def command() -> None:
     echo '{"id": 1, "kind": "run", "input": {"host": "eks-al2-535", "image": "example:debian12"}}' | nvsim batch
     """
     from nvsim.batch import answers
+    from nvsim.cli.output import write_out
 
     for line in answers(_lines()):
-        sys.stdout.write(line + "\n")
-        sys.stdout.flush()
+        write_out(line + "\n")
 
 
 def _lines() -> Iterator[str]:

@@ -38,10 +38,21 @@ class Output:
 
     def _write(self, text: str) -> None:
         if self.path is None:
-            sys.stdout.write(text)
-            sys.stdout.flush()
+            write_out(text)
         else:
             write_atomically(self.path, text)
+
+
+def write_out(text: str) -> None:
+    """Write to stdout now. Raises `InputError` when that fails, and `BrokenPipeError` when its reader has gone."""
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as e:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is still buffered goes nowhere
+        raise InputError(f"cannot be written: {e.strerror or e}", source="standard output") from None
 
 
 def write_atomically(path: Path, text: str) -> None:
