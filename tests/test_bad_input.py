@@ -162,10 +162,10 @@ def test_a_full_disk_is_told_in_one_line(arguments: str) -> None:
 def test_a_fault_of_nvsim_itself_does_not_end_a_batch(monkeypatch: pytest.MonkeyPatch) -> None:
     batch = import_module("nvsim.batch")
 
-    def broken(kind: str, query: dict) -> dict:
+    def broken(kind: str, query: dict) -> str:
         raise ZeroDivisionError("oops")
 
-    monkeypatch.setattr(batch, "answer", broken)
+    monkeypatch.setattr(batch, "_result_text", broken)
     found = json.loads(batch.answer_line('{"id": 1, "kind": "run", "input": {}}'))
     assert found == {"id": 1, "error": {"type": "internal", "message": "ZeroDivisionError: oops"}}
 
