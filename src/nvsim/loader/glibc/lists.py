@@ -29,7 +29,8 @@ def init_lists(process: Process) -> None:
         if process.rules.dropped_is_current:
             text = expand_list(text, lambda element: expand_for(process, element, main))
         set_by = source if source.startswith("--") else f"env {source}"
-        process.library_list = _list(process, text, ":;", source, None, main, "ld_library_path", set_by)
+        what = source if process.rules.debug_option else "LD_LIBRARY_PATH"
+        process.library_list = _list(process, text, ":;", what, None, main, "ld_library_path", set_by)
 
 
 def rpath_list(process: Process, obj: Object) -> SearchList | None:

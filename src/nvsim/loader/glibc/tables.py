@@ -45,7 +45,8 @@ class GlibcRules:
       `secure_deaf` -- with AT_SECURE no variable counts but LD_PRELOAD and LD_AUDIT (from 2.39).
     Texts
       `preload_reason` -- the warning about a preload tells why (from 2.19).
-      `debug_rejections` -- LD_DEBUG tells why a file is not taken (from 2.43). `debug_filtered` -- it tells DT_FILTER from DT_AUXILIARY (to
+      `debug_rejections` -- LD_DEBUG tells why a file is not taken (from 2.43). `debug_option` -- it names --library-path
+      (from 2.33), not LD_LIBRARY_PATH. `debug_filtered` -- it tells DT_FILTER from DT_AUXILIARY (to
       2.19). `itself_named` -- a loader that is told to run itself says its name (from 2.35).
       `first_assert`, `needed_assert` -- lines of the assertions in ``dl-deps.c`` (to 2.31) and ``dl-version.c``.
     """
@@ -78,6 +79,7 @@ class GlibcRules:
     preload_reason: bool
     debug_rejections: bool
     debug_filtered: bool
+    debug_option: bool
     itself_named: bool
     first_assert: int | None
     needed_assert: int
@@ -152,6 +154,7 @@ def glibc_rules(version: str, machine: str = "x86_64", *, multiarch: bool = Fals
         preload_reason=v >= (2, 19),
         debug_rejections=v >= (2, 43),
         debug_filtered=v < (2, 20),
+        debug_option=v >= (2, 33),
         itself_named=v >= (2, 35),
         first_assert=next(line for first, line in _FIRST_ASSERT if v >= first),
         needed_assert=next(line for first, line in _NEEDED_ASSERT if v >= first) or 0,
