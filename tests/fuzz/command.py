@@ -46,7 +46,7 @@ def main(argv: Sequence[str]) -> int:
     try:
         loader = real_loader(options.loader)
         with entered() as jail:
-            return _fuzz(Engine(jail, loader, native_machine()), options)
+            return _fuzz(Engine(jail, loader, native_machine(), trace=options.trace), options)
     except (JailError, NoLoaderError) as e:
         print(f"cannot run: {e}", file=sys.stderr)
         return UNAVAILABLE
@@ -78,6 +78,7 @@ def _parser() -> argparse.ArgumentParser:
         "--save", type=Path, default=None, help=f"directory for shrunk differences (they become tests in {FOUND.name}/)"
     )
     parser.add_argument("--show", type=int, default=5, help="shrink and show at most so many differences (default 5)")
+    parser.add_argument("--trace", action="store_true", help="compare what LD_DEBUG=libs prints as well (glibc)")
     parser.add_argument("--mutants", action="store_true", help="check that every deliberately broken rule is found")
     parser.add_argument("--mutant", choices=sorted(MUTANTS), help="run with this rule broken")
     parser.add_argument("--quiet", action="store_true", help="no histogram")

@@ -15,6 +15,8 @@ from nvsim.loader.outcome import DlopenCall, Machine, Outcome, ProcessRequest
 from nvsim.loader.process import run
 from nvsim.rootfs.tree import Tree
 
+_DEBUG = re.compile(r"^ *\d+:\t(.*)$", re.MULTILINE)
+_RUNNING = re.compile(r"calling (pre)?init: |initialize program: |transferring control: |calling fini: ")
 VDSO = ("linux-vdso.so.1", "linux-gate.so.1")  # of x86_64 and of i386
 _ADDRESS = re.compile(r" \((?:0x)?(?:[0-9a-f]+|\.\.\.)\)$")
 
@@ -32,7 +34,7 @@ class Call:
 @frozen(slots=True)
 class Observation:
     """What happened. `end`: "exit N", "signal N" or an errno name; `objects`: the link map without program and vdso; `listing`: the
-    lines of ``--list`` without addresses."""
+    lines of ``--list`` without addresses; `debug`: the lines of LD_DEBUG=libs, where they were asked for."""
 
     end: str
     started: bool
@@ -40,6 +42,7 @@ class Observation:
     objects: tuple[str, ...]
     calls: tuple[Call, ...]
     listing: tuple[str, ...] = ()
+    debug: tuple[str, ...] = ()
 
 
 def silenced(seen: Observation) -> Observation:
@@ -84,6 +87,20 @@ def _listed(lines: list[str]) -> tuple[str, ...]:
     in a direct run glibc leaves it to chance (``mode_trace_program`` is not initialised)."""
     kept = (_ADDRESS.sub("", line[1:]) for line in lines if line[:1] == "\t" and not line[1:].startswith(VDSO))
     return tuple(line for line in kept if line)
+
+
+def debug_output(ran: Ran) -> tuple[str, ...]:
+    """What LD_DEBUG=libs prints, without process ids, constructors and destructors."""
+    lines = _DEBUG.findall(ran.stderr.decode("utf-8", "surrogateescape"))
+    out: list[str] = []
+    at = 0
+    while at < len(lines):
+        if lines[at : at + 1] == lines[at + 2 : at + 3] == [""] and _RUNNING.match(lines[at + 1]):
+            at += 3
+        else:
+            out.append(lines[at])
+            at += 1
+    return tuple(out)
 
 
 def _without_program(paths: list[str]) -> tuple[str, ...]:
@@ -144,8 +161,11 @@ def difference(real: Observation, ours: Observation | None) -> str | None:
     """What differs, one line; None when nothing does. "Unknown" is no difference: the caller counts it."""
     if ours is None:
         return None
-    for name in ("end", "started", "stderr", "objects", "listing"):
+    for name in ("end", "started", "stderr", "objects", "listing", "debug"):
         a, b = getattr(real, name), getattr(ours, name)
+        if a != b and name == "debug":
+            at = next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
+            return f"debug: line {at}: the loader {a[at : at + 1]!r}, nvsim {b[at : at + 1]!r}"
         if a != b:
             return f"{name}: the loader {a!r}, nvsim {b!r}"
     for i, (a, b) in enumerate(zip(real.calls, ours.calls, strict=False)):
@@ -161,7 +181,7 @@ def signature(real: Observation, ours: Observation | None) -> tuple[str, ...]:
     place where two lists part."""
     if ours is None:
         return ()
-    for name in ("end", "started", "stderr", "objects", "listing"):
+    for name in ("end", "started", "stderr", "objects", "listing", "debug"):
         a, b = getattr(real, name), getattr(ours, name)
         if a != b and isinstance(a, tuple):
             return (name, *_parting(a, b))
