@@ -25,7 +25,11 @@ def busid8(pci: str) -> str:
 
 
 def host_view(host: HostProfile, driver_root: str = "/") -> Tree:
-    """The host's tree with the module's /proc files, and with /dev and /proc bound into a driver root that lacks them."""
+    """The host's tree with the module's /proc files, and with /dev and /proc bound into a driver root that lacks them. Made once a root."""
+    return host.memo.get("view", driver_root, lambda: _host_view(host, driver_root))
+
+
+def _host_view(host: HostProfile, driver_root: str) -> Tree:
     editor = RootFS(host.tree).edit()
     if host.driver.kernel_module is not None:
         for path, node in _module_files(host).items():

@@ -86,17 +86,17 @@ class RootFS:
 
     def _cover(self, path: str) -> tuple[tuple[Tree, str] | None, bool]:
         """The graft that serves `path` (tree, path there), and whether the path is hidden; the nearest cover decides."""
-        at = path
+        at, covers = path, self._covers
         while True:
-            if at in self._covers:
-                graft = self._covers[at]
+            if at in covers:
+                graft = covers[at]
                 if graft is None:
                     return None, at != path
                 rest = path[len(at) :] if at != "/" else path
                 return (graft.tree, (graft.top.rstrip("/") + rest) or "/"), False
             if at == "/":
                 return None, False
-            at = parent_of(at)
+            at = at.rpartition("/")[0] or "/"
 
     def mount_at(self, path: str) -> Mount | None:
         """The mount that a canonical path lies on: the one with the longest `dst`, the last made among equals."""
@@ -107,7 +107,7 @@ class RootFS:
             mount = self._mounts_at.get(at)
             if mount is not None or at == "/":
                 return mount
-            at = parent_of(at)
+            at = at.rpartition("/")[0] or "/"
 
     def edit(self) -> Editor:
         """An editor that starts from this root."""

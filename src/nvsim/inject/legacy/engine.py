@@ -7,6 +7,7 @@ use them. Source: libnvidia-container ``src/nvc_info.c``, ``src/options.h``, ``s
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from attrs import frozen
 
@@ -125,8 +126,7 @@ class Engine:
 
     def libraries(self) -> tuple[tuple[str, str], ...]:
         """(group, name) of every library that is looked for, in order; a name may come twice."""
-        every = [(group, name) for group, names in LIBRARY_GROUPS for name in names]
-        return tuple(x for x in every if f"lib {x[1]}" not in _FEATURES or f"lib {x[1]}" in self.features)
+        return _libraries(self.features)
 
     def wanting_flags(self, name: str) -> tuple[str, ...] | None:
         """The flags of which one must be given for a file of this base name to be mounted; () = always, None = never."""
@@ -145,6 +145,12 @@ class Engine:
     def cache_limit(self) -> int:
         """The largest ld.so.cache in bytes that the ldconfig run may write (RLIMIT_FSIZE)."""
         return (2 if self.has("cache limit 2 MiB") else 1) * 1024 * 1024
+
+
+@lru_cache(maxsize=64)
+def _libraries(features: frozenset[str]) -> tuple[tuple[str, str], ...]:
+    every = [(group, name) for group, names in LIBRARY_GROUPS for name in names]
+    return tuple(x for x in every if f"lib {x[1]}" not in _FEATURES or f"lib {x[1]}" in features)
 
 
 def engine_named(name: str) -> Engine:
