@@ -12,15 +12,16 @@ from attrs import evolve, frozen
 
 from nvsim.inject.legacy.args import CliArgs
 from nvsim.inject.legacy.engine import Engine
-from nvsim.inject.legacy.paths import EngineFailure, Root, path_append
+from nvsim.inject.legacy.paths import EngineFailure, Root, failure, path_append
 from nvsim.inject.plan import Skipped
 from nvsim.rootfs.node import Directory, Symlink
-from nvsim.rootfs.resolve import Resolved, Resolver
+from nvsim.rootfs.resolve import PathError, Resolved, Resolver
 from nvsim.toolkit.request import Because
 
 MARKER = "/etc/debian_version"
 CUDA_DIR = "/usr/local/cuda"
 BINS_DIR = "/usr/bin"
+_COMPAT = "lib*.so.*"
 _FLAGS = {
     *("supervised", "standalone", "no-cgroups", "no-devbind", "no-cntlibs"),
     *("utility", "compute", "video", "graphics", "display", "ngx", "compat32"),
@@ -115,9 +116,11 @@ def _compat_libraries(root: Root) -> tuple[str, ...]:
     if isinstance(node, Symlink) and node.target.startswith("/"):
         return ()
     found = Resolver(root.tree).resolve(directory)
+    if isinstance(found, PathError) and found.errno not in ("ENOENT", "ENOTDIR"):
+        raise failure(f"glob search failed: {root.full(directory)}/{_COMPAT}", found.errno)
     if not isinstance(found, Resolved) or not isinstance(found.node, Directory):
         return ()
-    names = sorted(n for n in root.names(found.path) if fnmatchcase(n, "lib*.so.*"))
+    names = sorted(n for n in root.names(found.path) if fnmatchcase(n, _COMPAT))
     return tuple(dict.fromkeys(root.resolve(f"{directory}/{name}") for name in names))
 
 

@@ -75,6 +75,8 @@ def run_planned_ldconfig(plan: LdconfigRunPlan, rootfs: RootFS, host: HostProfil
         origin=Origin("hook", BY),
         program=plan.path,
         readonly=mount is not None and "ro" in mount.flags,
+        powerless=plan.side
+        == "container",  # only a program of the host keeps CAP_DAC_OVERRIDE (``adjust_capabilities``)
     )
     return _judge(plan, rootfs, run, engine.cache_limit)
 

@@ -35,12 +35,16 @@ class FatalError(Exception):
 
 
 class RootView:
-    """A tree as it looks after chroot to the canonical directory `top`; edits go through to the editor below."""
+    """A tree as it looks after chroot to the canonical directory `top`; edits go through to the editor below.
 
-    def __init__(self, editor: Editor, top: str, readonly: bool):
+    `powerless`: root runs without CAP_DAC_OVERRIDE, so the mode of a directory counts.
+    """
+
+    def __init__(self, editor: Editor, top: str, readonly: bool, powerless: bool = False):
         self._editor = editor
         self._top = top.rstrip("/")
         self._readonly = readonly
+        self._powerless = powerless
         self.name = editor.name
 
     def outside(self, path: str) -> str:
@@ -59,9 +63,16 @@ class RootView:
     def remove(self, path: str) -> None:
         self._editor.remove(self.outside(path))
 
-    def writable(self, directory: str) -> bool:
-        """Whether names in the canonical `directory` can be made and removed."""
-        return not self._readonly and "ro" not in mount_flags(self._editor, self.outside(directory))
+    def refusal(self, directory: str) -> str | None:
+        """The errno with which names in the canonical `directory` cannot be made and removed; None when they can."""
+        if self._readonly or "ro" in mount_flags(self._editor, self.outside(directory)):
+            return "EROFS"
+        node = self.node(directory)
+        if self._powerless and node is not None:
+            shift = 6 if node.uid == 0 else 3 if node.gid == 0 else 0
+            if node.mode >> shift & 0o3 != 0o3:
+                return "EACCES"
+        return None
 
     def mounted(self, path: str) -> Mount | None:
         """The mount whose target is exactly `path`."""

@@ -48,7 +48,7 @@ def _replace(job: Job, lying: Resolved | PathError, path: str, name: str, remove
     """Remove the old link and make the new one; whether that could be done."""
     where = lying.path if isinstance(lying, Resolved) else join(lying.parent, lying.rest)
     parent = where.rpartition("/")[0] or "/"
-    writable = job.root.writable(parent)
+    writable = job.root.refusal(parent) is None
     if remove and (not writable or job.root.mounted(where) is not None):
         job.say(f"Can't unlink {path}")
         return False

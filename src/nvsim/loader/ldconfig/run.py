@@ -51,11 +51,12 @@ def run_ldconfig(
     origin: Origin | None = None,
     program: str = "ldconfig",
     readonly: bool = False,
+    powerless: bool = False,
 ) -> LdconfigRun:
     """Run ldconfig as root in `tree` (its root is "/"). `argv` are the arguments after the program's name.
 
     `origin` is given to what it creates, `program` begins its messages. What lies on a read-only mount cannot be changed; `readonly`
-    says it of the whole root.
+    says it of the whole root. `powerless`: root has no CAP_DAC_OVERRIDE there, so a directory without write permission is refused.
     """
     base = tree if isinstance(tree, RootFS) else RootFS(tree)
     options = parse_options(argv, program)
@@ -65,7 +66,7 @@ def run_ldconfig(
     top = Resolver(base).resolve(options.root) if options.root.strip("/") else None
     if top is not None and not (isinstance(top, Resolved) and isinstance(top.node, Directory)):
         return _no_root(base, facts, options, program)
-    root = RootView(editor, top.path if isinstance(top, Resolved) else "/", readonly)
+    root = RootView(editor, top.path if isinstance(top, Resolved) else "/", readonly, powerless)
     job = Job(root, facts, options, origin or Origin("hook", "ldconfig"), program)
     sources: tuple[tuple[str, str], ...] = ()
     cache: LdCache | None = None

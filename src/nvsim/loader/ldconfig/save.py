@@ -60,8 +60,7 @@ def save_cache(job: Job, cache: LdCache, name: str) -> None:
     at = join(parent.path, base)
     before = job.root.node(f"{at}~")
     wrong = "EISDIR" if isinstance(before, Directory) or not base else "ELOOP" if isinstance(before, Symlink) else None
-    if not job.root.writable(parent.path) and wrong is None:
-        wrong = "EROFS"
+    wrong = wrong or job.root.refusal(parent.path)
     if wrong is not None:
         raise job.die(f"Can't create temporary cache file {name}~", wrong)
     data = write_cache(cache)

@@ -229,7 +229,7 @@ def _consider_name(job: Job, scans: Scans, scan: Scan, name: str, winners: dict[
 
 def _remove_stale(job: Job, scan: Scan, name: str, canonical: str) -> None:
     wanted = ".so." in name and (job.options.links or job.rules.stale_links_with_x)
-    if wanted and job.root.writable(scan.canonical):
+    if wanted and job.root.refusal(scan.canonical) is None:
         job.root.remove(canonical)
         job.removed.append(job.root.outside(canonical))
 
