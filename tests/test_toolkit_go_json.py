@@ -89,6 +89,12 @@ def test_a_second_object_of_a_name_is_merged_into_the_first() -> None:
     assert decode(text, OUTER) == {"inner": {"list": ["a"], "map": {"k": "v"}}}
 
 
+def test_half_a_surrogate_pair_becomes_the_replacement_character() -> None:
+    assert decode(r'{"name": "\ud800\u0041\udc00 \ud83d\ude00 \\ud800"}', OUTER) == {
+        "name": "\ufffdA\ufffd \U0001f600 \\ud800"
+    }
+
+
 def test_raw_values_are_decoded_later() -> None:
     raw = decode('{"inner": {"raw": ["x"]}}', OUTER)["inner"]["raw"]
     assert isinstance(raw, RawValue)

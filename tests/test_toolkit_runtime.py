@@ -153,6 +153,14 @@ def test_the_first_low_level_runtime_of_the_list_that_exists_is_taken() -> None:
     assert done.argv is not None and done.argv[0] == "/usr/bin/crun"
 
 
+def test_a_relative_entry_of_path_gives_a_relative_hook_but_the_low_level_runtime_is_looked_for_below_the_root() -> (
+    None
+):
+    done = run("NVIDIA_VISIBLE_DEVICES=all", config=mode("legacy"), environ={"PATH": "usr/bin"})
+    assert hooks_of(done) == [f"usr/bin/{HOOK}"]
+    assert done.argv is not None and done.argv[0] == "/usr/bin/runc"
+
+
 def test_an_environment_entry_without_an_equals_sign_is_refused() -> None:
     assert run("NVIDIA_VISIBLE_DEVICES", config=mode("legacy")).exit == 1
 

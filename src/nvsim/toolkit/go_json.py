@@ -7,6 +7,7 @@ of its fields that the text sets. One value is read, what follows it is ignored.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -221,7 +222,7 @@ def _read(text: str) -> RawValue:
     """The first value of a text. Raises `JsonError`."""
     start = len(text) - len(text.lstrip(" \t\r\n"))
     try:
-        tree, _ = _DECODER.raw_decode(text, start)
+        tree, _ = _DECODER.raw_decode(_without_lone_surrogates(text), start)
     except ValueError:
         tree = None
         error = _Syntax(text).error()
@@ -235,6 +236,17 @@ def _read(text: str) -> RawValue:
         if error is not None:
             raise JsonError(error)
     return RawValue(tree)
+
+
+def _without_lone_surrogates(text: str) -> str:
+    """The text with half a surrogate pair escaped as the replacement character instead, of the same length."""
+    if "\\u" not in text:
+        return text
+    return _ESCAPE.sub(lambda m: "\\ufffd" if _HALF.fullmatch(m.group()) else m.group(), text)
+
+
+_ESCAPE = re.compile(r"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|.)", re.S)
+_HALF = re.compile(r"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
 
 
 def _no_constant(name: str) -> Any:

@@ -78,12 +78,19 @@ def read_runtime_config(process: RuntimeProcess, files: HostFiles, release: Rele
     return evolve(config, runtime=evolve(config.runtime, mode=process.mode))
 
 
-def find_program(name: str, path: str | None, files: HostFiles) -> str | None:
-    """Where the toolkit's own search finds a program: a name with a slash as it stands, else on the PATH and in the usual directories."""
+def find_program(name: str, process: RuntimeProcess, files: HostFiles, root: str = "") -> str | None:
+    """Where the toolkit's own search finds a program: a name with a slash as it stands, else on the PATH and in the usual directories.
+
+    `root`: what the directories are joined to; without one, a relative entry of PATH gives a relative path.
+    """
+
+    def executable(path: str) -> bool:
+        return files.is_executable(path if path.startswith("/") else join(process.cwd, path))
+
     if "/" in name:
-        return name if files.is_executable(name) else None
-    candidates = (join(directory or "/", name) for directory in search_path(path, ""))
-    return next((c for c in candidates if files.is_executable(c)), None)
+        return name if executable(name) else None
+    candidates = (join(root, directory, name) for directory in search_path(process.environ.get("PATH"), ""))
+    return next(filter(executable, candidates), None)
 
 
 def low_level_runtime(config: ToolkitConfig, process: RuntimeProcess, files: HostFiles) -> str:
@@ -93,7 +100,7 @@ def low_level_runtime(config: ToolkitConfig, process: RuntimeProcess, files: Hos
     if not candidates:
         raise RuntimeFailure(f"{step}at least one runtime candidate must be specified")
     for name in candidates:
-        found = find_program(name, process.environ.get("PATH"), files)
+        found = find_program(name, process, files, "/")
         if found is not None:
             return found
     raise RuntimeFailure(f"{step}no runtime binary found from candidate list: {go_list(candidates)}")
@@ -104,7 +111,7 @@ def named_program(path: str, default: str, process: RuntimeProcess, files: HostF
     if path.startswith("/"):
         return path
     name = path or default.rpartition("/")[2]
-    return find_program(name, process.environ.get("PATH"), files) or default
+    return find_program(name, process, files) or default
 
 
 def bundle_spec_path(process: RuntimeProcess) -> str:
@@ -179,7 +186,7 @@ def prestart_hook_path(
         return named_program(config.hook.path, DEFAULT_HOOK, process, files)
 
     def searched() -> str:
-        found = find_program(HOOK_NAMES[0], path, files)
+        found = find_program(HOOK_NAMES[0], process, files)
         if found is None:
             name = HOOK_NAMES[0]
             raise RuntimeFailure(f"failed to locate NVIDIA Container Runtime Hook: pattern {name} not found")
