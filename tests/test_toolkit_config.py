@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nvsim.queries.toolkit import answer
 from nvsim.toolkit.config import (
     OVERRIDE,
     ConfigCrash,
@@ -183,6 +184,26 @@ def test_1_13_crashes_on_a_wrong_type_of_a_key_that_it_reads_by_itself() -> None
 def test_the_old_hook_has_a_reader_of_its_own_with_other_words() -> None:
     with pytest.raises(ConfigError, match=r"incompatible types: TOML key .* has type string"):
         load_hook_config('[nvidia-container-cli]\nno-cgroups = "yes"\n', release_of("1.12.1"))
+
+
+@pytest.mark.parametrize(
+    ("release", "hook", "runtime"),
+    [
+        ("1.13.5", "couldn't open default configuration file: ", "failed to read config values: "),
+        ("1.18.2", "couldn't open required configuration file: ", ""),
+        ("1.20.0", "couldn't open required configuration file: failed to load specified config file: ", None),
+    ],
+)
+def test_a_directory_where_config_toml_is_looked_for_is_an_error(release: str, hook: str, runtime: str | None) -> None:
+    """What an engine leaves behind that was told to mount a file which does not exist."""
+    path = "/etc/nvidia-container-runtime/config.toml"
+    query = {"toolkit": release, "host": {"files": {f"{path}/x": ""}}, "spec": {"ociVersion": "1.0.2"}}
+    told = answer("hook", query)
+    step = "" if release == "1.13.5" else "error getting hook config: failed to load config: "
+    assert (told["exit"], told["stderr"]) == (1, f"{step}{hook}read {path}: is a directory\n")
+    prefix = "failed to load specified config file: " if runtime is None else runtime
+    text = f"error loading config: {prefix}read {path}: is a directory"
+    assert answer("runtime", query)["stderr"] == f'level=error msg="{text}"\n'
 
 
 def test_ldconfig_must_be_of_the_host_unless_a_feature_allows_it() -> None:

@@ -18,7 +18,7 @@ from nvsim.inject.generate.lookup import is_executable
 from nvsim.inject.generate.platform import platform_of
 from nvsim.inject.runtime import RuntimeRun, run_runtime
 from nvsim.queries.cdi import host_of_query, with_files
-from nvsim.rootfs.node import File, FileFacts
+from nvsim.rootfs.node import Directory, File, FileFacts, Node
 from nvsim.rootfs.overlay import RootFS
 from nvsim.rootfs.resolve import Resolved, Resolver
 from nvsim.toolkit.config import ConfigCrash, config_path
@@ -60,10 +60,16 @@ def run_on(host: CdiHost, process: RuntimeProcess, release: Release) -> RuntimeR
 
 def files_of(host: CdiHost) -> HostFiles:
     """A host's files as the toolkit's programs ask for them."""
+
+    def found(path: str) -> Node | None:
+        resolved = host.resolver.resolve(path)
+        return resolved.node if isinstance(resolved, Resolved) else None
+
     return HostFiles(
         host.text,
-        lambda path: isinstance(host.resolver.resolve(path), Resolved),
+        lambda path: found(path) is not None,
         lambda path: is_executable(host.resolver, path),
+        lambda path: isinstance(found(path), Directory),
     )
 
 
@@ -71,7 +77,7 @@ def _prepared(host: CdiHost, query: Mapping[str, Any], process: RuntimeProcess, 
     """The host with the files of the query: config.toml, the bundle's config.json, CDI specs, the low-level runtime."""
     try:
         bundle = bundle_spec_path(process)
-    except (RuntimeFailure, ConfigCrash):
+    except RuntimeFailure:
         bundle = _BUNDLE_SPEC
     texts = {str(path): _text(spec) for path, spec in _object(query, "cdi_files").items()}
     if query.get("config_toml") is not None:

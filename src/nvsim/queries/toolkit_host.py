@@ -51,7 +51,9 @@ def host_files(query: Query) -> HostFiles:
     texts = {path: text for path, text in texts.items() if path not in missing}
     there = {*texts, *programs, *_DIRECTORIES}
     there |= {str(parent) for path in (*texts, *programs) for parent in PurePosixPath(path).parents}
-    return HostFiles(texts.get, there.__contains__, lambda path: path in programs and path not in texts)
+    directories = there - texts.keys() - programs
+    executable = programs - texts.keys()
+    return HostFiles(texts.get, there.__contains__, executable.__contains__, directories.__contains__)
 
 
 def platform_of(query: Query, files: HostFiles) -> Platform:

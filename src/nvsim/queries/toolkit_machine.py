@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from attrs import evolve
+
 from nvsim.elf.facts import ElfFacts
 from nvsim.inject.generate.host import CdiHost, Nvml, NvmlGpu
 from nvsim.inject.runtime import RuntimeRun, run_runtime
@@ -17,7 +19,6 @@ from nvsim.rootfs.resolve import Resolver
 from nvsim.rootfs.tree import MemoryTree
 from nvsim.toolkit.go_strings import log_line
 from nvsim.toolkit.hook import HookRun, run_hook
-from nvsim.toolkit.hook_input import HostFiles
 from nvsim.toolkit.oci_spec import Spec, decode_spec
 from nvsim.toolkit.releases import Release
 from nvsim.toolkit.runtime import HOOK_NAMES, RuntimeProcess
@@ -66,7 +67,7 @@ def hooks_after(query: Query, run: RuntimeRun, release: Release) -> tuple[Spec, 
     path = f"{bundle.rstrip('/')}/config.json"
     text = json.dumps(run.spec) if run.spec is not None else files.read(path) or "{}"
     spec = decode_spec(text, release.version, strict=False)
-    after = HostFiles(lambda p: text if p == path else files.read(p), files.exists, files.is_executable)
+    after = evolve(files, read=lambda p: text if p == path else files.read(p))
     hooks = [h for h in (spec.get("hooks") or {}).get("prestart") or () if h["path"].rpartition("/")[2] in HOOK_NAMES]
     runs = []
     for hook in hooks:

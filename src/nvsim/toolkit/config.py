@@ -102,13 +102,12 @@ def load_config(text: str | None, release: Release, host: HostDefaults = HostDef
     """
     base = default_config(release, host)
     if release.runtime_config == "sections":
-        return base if text is None else _sections(text, release.version, base)
+        return base if text is None else _sections(text, release, base)
     if text is not None:
         try:
             tree = read_toml(text)
         except TomlError as e:
-            prefix = "failed to load specified config file: " if release.config_load_error_told else ""
-            raise ConfigError("load", f"{prefix}{e}") from None
+            raise load_error(str(e), release) from None
         if release.config_keys_noted and "" in tree.values:
             raise ConfigCrash(_NO_STACK)  # the tables below the empty key are looked for in the whole tree, for ever
         try:
@@ -116,6 +115,14 @@ def load_config(text: str | None, release: Release, host: HostDefaults = HostDef
         except _Mismatch as e:
             raise ConfigError("unmarshal", f"failed to unmarshal config: {e}") from None
     return validated(base, release)
+
+
+def load_error(text: str, release: Release) -> ConfigError:
+    """The error for a file that cannot be read, by what the reading says."""
+    if release.runtime_config == "sections":
+        return ConfigError("load", f"failed to read config values: {text}")
+    prefix = "failed to load specified config file: " if release.config_load_error_told else ""
+    return ConfigError("load", f"{prefix}{text}")
 
 
 def validated(config: ToolkitConfig, release: Release) -> ToolkitConfig:
@@ -205,7 +212,7 @@ def _mismatch(found: Any, target: str, kind: str = "") -> _Mismatch:
 # ---- releases before 1.14
 
 
-def _sections(text: str, version: Version, base: ToolkitConfig) -> ToolkitConfig:
+def _sections(text: str, release: Release, base: ToolkitConfig) -> ToolkitConfig:
     """What the runtime of a release before 1.14 reads: a few keys by themselves, then its own sections.
 
     A wrong type among the former crashes it.
@@ -213,8 +220,8 @@ def _sections(text: str, version: Version, base: ToolkitConfig) -> ToolkitConfig
     try:
         tree = read_toml(text)
     except TomlError as e:
-        raise ConfigError("load", f"failed to read config values: {e}") from None
-    config = base
+        raise load_error(str(e), release) from None
+    config, version = base, release.version
     given: set[str] = set()
     for dotted, go, since in _SINGLE_KEYS:
         *sections, name = dotted.split(".")

@@ -11,7 +11,15 @@ from typing import Any
 from attrs import evolve, field, frozen
 
 from nvsim.toolkit.capabilities import CONFIG_KEY, supported_capabilities
-from nvsim.toolkit.config import OVERRIDE, ConfigError, config_path, default_config, host_defaults, load_config
+from nvsim.toolkit.config import (
+    OVERRIDE,
+    ConfigError,
+    config_path,
+    default_config,
+    host_defaults,
+    load_config,
+    load_error,
+)
 from nvsim.toolkit.config_hook import load_hook_config
 from nvsim.toolkit.config_schema import ToolkitConfig
 from nvsim.toolkit.go_json import (
@@ -54,12 +62,13 @@ class HostFiles:
     """The host's files as the hook sees them, each asked by absolute path.
 
     `read`: the text of a regular file, None when there is none. `exists`: whether a path can be stat'ed. `is_executable`: whether it is a
-    regular file that can be executed.
+    regular file that can be executed. `is_directory`: whether it is a directory.
     """
 
     read: Callable[[str], str | None]
     exists: Callable[[str], bool]
     is_executable: Callable[[str], bool]
+    is_directory: Callable[[str], bool] = lambda _: False
 
 
 @frozen(slots=True)
@@ -79,14 +88,19 @@ def read_config(flag: str, environ: Mapping[str, str], files: HostFiles, cwd: st
     defaults = host_defaults(files.exists, files.read("/etc/os-release"))
     own = release.hook_config == "own"
     for path, required in _config_paths(flag, environ, release):
-        text = files.read(join(cwd, path) if not path.startswith("/") else path)
-        if text is None and required and not release.missing_hook_config_ends_search:
+        absolute = path if path.startswith("/") else join(cwd, path)
+        text = files.read(absolute)
+        absent = text is None and not files.is_directory(absolute)
+        if absent and required and not release.missing_hook_config_ends_search:
             if own:
                 raise HookFailure(f"couldn't open configuration file: open {path}: no such file or directory")
             raise HookFailure(_shared_error("load", "file does not exist"))
-        if text is None and not release.missing_hook_config_ends_search:
+        if absent and not release.missing_hook_config_ends_search:
             continue
         try:
+            if text is None and not absent:
+                told = f"read {path}: is a directory"
+                raise ConfigError("load", told) if own else load_error(told, release)
             config = load_hook_config(text or "", release) if own else load_config(text, release, defaults)
         except ConfigError as e:
             if own:
@@ -127,7 +141,10 @@ def read_container(state: str, files: HostFiles, cwd: str, release: Release) -> 
     except JsonError as e:
         raise HookFailure(f"could not decode container state: {e}") from None
     path = join(found.get("bundle") or found.get("bundlePath") or "", "config.json")
-    text = files.read(path if path.startswith("/") else join(cwd, path))
+    absolute = path if path.startswith("/") else join(cwd, path)
+    text = files.read(absolute)
+    if text is None and files.is_directory(absolute):
+        raise HookFailure(f"could not decode OCI spec: read {path}: is a directory")
     if text is None:
         raise HookFailure(f"could not open OCI spec: open {path}: no such file or directory")
     mount = Struct("specs.Mount", {**_MOUNT, "uidMappings": _MAPPINGS, "gidMappings": _MAPPINGS})

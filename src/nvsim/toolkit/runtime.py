@@ -11,7 +11,7 @@ from typing import Any
 
 from attrs import evolve, frozen
 
-from nvsim.toolkit.config import ConfigError, config_path, host_defaults, load_config
+from nvsim.toolkit.config import ConfigError, config_path, host_defaults, load_config, load_error
 from nvsim.toolkit.config_schema import ToolkitConfig
 from nvsim.toolkit.go_json import JsonError
 from nvsim.toolkit.go_strings import join
@@ -67,9 +67,12 @@ class RuntimeView:
 def read_runtime_config(process: RuntimeProcess, files: HostFiles, release: Release) -> ToolkitConfig:
     """The configuration in force; the mode of the binary stands in it. Raises `RuntimeFailure`."""
     path = config_path(process.environ, release)
-    text = files.read(path if path.startswith("/") else join(process.cwd, path))
+    absolute = path if path.startswith("/") else join(process.cwd, path)
+    text = files.read(absolute)
     defaults = host_defaults(files.exists, files.read("/etc/os-release"))
     try:
+        if text is None and files.is_directory(absolute):
+            raise load_error(f"read {path}: is a directory", release)
         config = load_config(text, release, defaults)
     except ConfigError as e:
         raise RuntimeFailure(e.text if e.panic else f"error loading config: {e.text}", panic=e.panic) from None
@@ -125,14 +128,17 @@ def bundle_spec_path(process: RuntimeProcess) -> str:
 
 def read_spec(path: str, process: RuntimeProcess, files: HostFiles, config: ToolkitConfig, release: Release) -> Spec:
     """The spec of a file. Raises `RuntimeFailure` with the message without the prefix of the phase."""
-    text = files.read(path if path.startswith("/") else join(process.cwd, path))
+    absolute = path if path.startswith("/") else join(process.cwd, path)
+    text = files.read(absolute)
+    step = "error loading OCI specification from file: error reading OCI specification: "
+    if text is None and files.is_directory(absolute):
+        raise RuntimeFailure(f"{step}read {path}: is a directory")
     if text is None:
         raise RuntimeFailure(f"error opening OCI specification file: open {path}: no such file or directory")
     strict = release.strict_oci_spec and not config.features.allow_unknown_oci_spec_fields
     try:
         return decode_spec(text, release.version, strict=strict)
     except JsonError as e:
-        step = "error loading OCI specification from file: error reading OCI specification: "
         raise RuntimeFailure(f"{step}{e}") from None
 
 
