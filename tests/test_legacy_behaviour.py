@@ -7,75 +7,19 @@ from typing import Any
 import pytest
 from attrs import evolve
 
+from legacyhosts import GPU, LIB, NEW, OLD, cache_entry, configure, host_tree, library, make_host, make_root
 from legacyvectors import cases, query
 from nvsim.errors import InputError, UnsupportedError
-from nvsim.host.profile import Driver, Gpu, HostProfile, MigDevice, Toolkit
+from nvsim.host.profile import MigDevice
 from nvsim.inject.legacy.apply import apply
 from nvsim.inject.legacy.args import CliArgs, UsageError, parse_args
 from nvsim.inject.legacy.engine import engine_named
 from nvsim.inject.legacy.run import plan_legacy, run_cli
-from nvsim.inject.plan import Injected, InjectionPlan
+from nvsim.inject.plan import InjectionPlan
 from nvsim.queries.tool import answer
 from nvsim.rootfs.node import Directory, File, Symlink
-from nvsim.rootfs.overlay import Mount, RootFS
+from nvsim.rootfs.overlay import Mount
 from nvsim.rootfs.treefile import tree_from_json
-
-NEW, OLD = "1.17.8", "1.12.1"
-LIB = "/usr/lib64"
-
-
-def _library(name: str, **extra: Any) -> dict[str, Any]:
-    return {"type": "file", "size": 4096, "elf": {"soname": name, "needed": []}, **extra}
-
-
-def _entry(name: str, path: str, flags: str = "0x0303") -> dict[str, str]:
-    return {"name": name, "path": path, "flags": flags}
-
-
-def host_tree(**changes: dict[str, Any] | None) -> dict[str, Any]:
-    """A host with a driver 535.54.03 in /usr/lib64; a change None removes an entry."""
-    entries = [_entry("libnvidia-ml.so.1", f"{LIB}/libnvidia-ml.so.1"), _entry("libcuda.so.1", f"{LIB}/libcuda.so.1")]
-    tree = {
-        "/etc/ld.so.cache": {"type": "file", "size": 100, "ldcache": entries},
-        "/lib64": {"type": "symlink", "target": "usr/lib64"},
-        f"{LIB}/ld-linux-x86-64.so.2": _library("ld-linux-x86-64.so.2", loader=_LOADER),
-        f"{LIB}/libc.so.6": _library("libc.so.6"),
-        f"{LIB}/libnvidia-ml.so.535.54.03": _library("libnvidia-ml.so.1"),
-        f"{LIB}/libnvidia-ml.so.1": {"type": "symlink", "target": "libnvidia-ml.so.535.54.03"},
-        f"{LIB}/libcuda.so.535.54.03": _library("libcuda.so.1"),
-        f"{LIB}/libcuda.so.1": {"type": "symlink", "target": "libcuda.so.535.54.03"},
-        "/usr/bin/nvidia-smi": {"type": "file", "size": 5},
-        "/sbin/ldconfig": {
-            **_library(""),
-            "ldconfig": {"version": "2.34", "system_dirs": ["/lib64", "/usr/lib64", "/lib", "/usr/lib"]},
-        },
-        "/dev/nvidiactl": {"type": "char", "rdev": "195:255", "mode": "0666"},
-        "/dev/nvidia-uvm": {"type": "char", "rdev": "510:0", "mode": "0666"},
-        "/dev/nvidia0": {"type": "char", "rdev": "195:0", "mode": "0666"},
-    }
-    tree |= {k: v for k, v in changes.items() if v is not None}
-    return {k: v for k, v in tree.items() if changes.get(k, v) is not None}
-
-
-_LOADER = {"libc": "glibc", "version": "2.34", "system_dirs": ["/lib64", "/usr/lib64", "/lib", "/usr/lib"]}
-GPU = Gpu(0, "GPU-aaaa", "00000000:3B:00.0", "A100", "Nvidia", "8.0")
-
-
-def make_host(gpus: tuple[Gpu, ...] = (GPU,), **changes: dict[str, Any] | None) -> HostProfile:
-    tree = tree_from_json(host_tree(**changes), "host")
-    return HostProfile("host", "a host", tree, Driver("535.54.03", "535.54.03", "12.2"), gpus, Toolkit("1.17.8"))
-
-
-def make_root(mounts: tuple[Mount, ...] = (), **entries: dict[str, Any]) -> RootFS:
-    tree = {"/etc": {"type": "dir"}, "/proc/driver/nvidia": {"type": "dir"}, "/dev": {"type": "dir"}, **entries}
-    return RootFS(tree_from_json(tree, "image"), mounts=mounts)
-
-
-def configure(
-    host: HostProfile, root: RootFS, *options: str, engine: str = NEW, env: dict[str, str] | None = None
-) -> tuple[InjectionPlan, Injected]:
-    plan = plan_legacy(host, root, ("configure", "--ldconfig=@/sbin/ldconfig", *options), engine=engine, env=env)
-    return plan, apply(plan, root, host)
 
 
 def targets(plan: InjectionPlan) -> list[str]:
@@ -168,15 +112,15 @@ def test_two_compat_modes_contradict_each_other_unless_one_is_disabled() -> None
 def test_the_last_cache_entry_that_qualifies_wins() -> None:
     second = f"{LIB}/second/libcuda.so.535.54.03"
     entries = [
-        _entry("libnvidia-ml.so.1", f"{LIB}/libnvidia-ml.so.1"),
-        _entry("libcuda.so.1", f"{LIB}/libcuda.so.1"),
-        _entry("libcuda.so.1", second),
-        _entry("libcuda.so.1", f"{LIB}/libcuda.so.470.1"),
+        cache_entry("libnvidia-ml.so.1", f"{LIB}/libnvidia-ml.so.1"),
+        cache_entry("libcuda.so.1", f"{LIB}/libcuda.so.1"),
+        cache_entry("libcuda.so.1", second),
+        cache_entry("libcuda.so.1", f"{LIB}/libcuda.so.470.1"),
     ]
     changes: dict[str, Any] = {
         "/etc/ld.so.cache": {"type": "file", "size": 9, "ldcache": entries},
-        second: _library("libcuda.so.1"),
-        f"{LIB}/libcuda.so.470.1": _library("libcuda.so.1"),
+        second: library("libcuda.so.1"),
+        f"{LIB}/libcuda.so.470.1": library("libcuda.so.1"),
     }
     plan, _ = configure(make_host(**changes), make_root(), "--compute")
     mount = next(m for m in plan.mounts if m.kind == "library")
@@ -211,7 +155,10 @@ def test_tls_libraries_need_the_note_of_linux_2_3_99() -> None:
     for note, expected in (("Linux 2.3.99", True), ("Linux 2.2.5", False), (None, False)):
         elf = {"soname": "x", "needed": [], **({"abi_tag": note} if note else {})}
         tls = f"{LIB}/libnvidia-tls.so.535.54.03"
-        entries = [_entry("libnvidia-ml.so.1", f"{LIB}/libnvidia-ml.so.1"), _entry("libnvidia-tls.so.535.54.03", tls)]
+        entries = [
+            cache_entry("libnvidia-ml.so.1", f"{LIB}/libnvidia-ml.so.1"),
+            cache_entry("libnvidia-tls.so.535.54.03", tls),
+        ]
         cache = {"type": "file", "size": 9, "ldcache": entries}
         host = make_host(**{tls: {"type": "file", "size": 4096, "elf": elf}, "/etc/ld.so.cache": cache})
         plan, _ = configure(host, make_root(), "--graphics")
@@ -410,9 +357,9 @@ def test_the_marker_file_decides_the_directory() -> None:
 
 def test_wsl_mounts_the_driver_store_and_one_device() -> None:
     store = "/usr/lib/wsl/drivers/nv.inf_1"
-    files: dict[str, Any] = {f"{store}/{n}": _library(n) for n in ("libcuda.so.1.1", "libnvidia-ml.so.1", "nvidia-smi")}
-    dxcore = {"/usr/lib/wsl/lib/libdxcore.so": _library("libdxcore.so"), "/dev/dxg": {"type": "char", "rdev": "10:63"}}
-    entries = [_entry("libdxcore.so", "/usr/lib/wsl/lib/libdxcore.so")]
+    files: dict[str, Any] = {f"{store}/{n}": library(n) for n in ("libcuda.so.1.1", "libnvidia-ml.so.1", "nvidia-smi")}
+    dxcore = {"/usr/lib/wsl/lib/libdxcore.so": library("libdxcore.so"), "/dev/dxg": {"type": "char", "rdev": "10:63"}}
+    entries = [cache_entry("libdxcore.so", "/usr/lib/wsl/lib/libdxcore.so")]
     changes = {**files, **dxcore, "/etc/ld.so.cache": {"type": "file", "size": 9, "ldcache": entries}}
     plan, done = configure(make_host(**changes), make_root(), "--utility", "--device=all")
     assert done.failure is None

@@ -8,18 +8,22 @@ from __future__ import annotations
 
 import re
 import textwrap
+from collections.abc import Iterator
 
 from attrs import evolve, frozen
 
 from nvsim.errors import UnsupportedError
+from nvsim.inject.legacy.accounts import UNPRIVILEGED, Accounts, parse_user
 from nvsim.inject.legacy.engine import Engine
+from nvsim.inject.legacy.paths import EngineFailure
 
 PROGRAM = "nvidia-container-cli"
 _NO, _REQUIRED, _OPTIONAL = 0, 1, 2
-_HELP = (
+_Option = tuple[str, str | None, int]  # long name, short name, does it take a value
+_ARGP: tuple[_Option, ...] = (  # what argp adds
     ("help", "?", _NO),
-    ("program-name", None, _REQUIRED),
     ("usage", None, _NO),
+    ("program-name", None, _REQUIRED),
     ("HANG", None, _OPTIONAL),
     ("version", "V", _NO),
 )
@@ -33,7 +37,7 @@ _MAIN = (
     ("no-create-imex-channels", None, _NO),
 )
 _DRIVER = (("no-persistenced", None, _NO), ("no-fabricmanager", None, _NO), ("no-gsp-firmware", None, _NO))
-_COMMANDS: dict[str, tuple[tuple[str, str | None, int], ...]] = {
+_COMMANDS: dict[str, tuple[_Option, ...]] = {
     "info": (("csv", None, _NO),),
     "list": (
         ("device", "d", _REQUIRED),
@@ -91,7 +95,7 @@ class CliArgs:
     """A command line that was understood. `container_flags` are the words given to the library, in order.
 
     `devices`, `mig_config`, `mig_monitor`, `imex_channels` are comma lists, None when the option was not given. `listed` are the
-    things that ``list`` prints: libraries, binaries, ipcs, firmwares.
+    things that ``list`` prints: libraries, binaries, ipcs, firmwares. `user` is (uid, gid) of the process that asks NVML.
     """
 
     command: str
@@ -112,6 +116,7 @@ class CliArgs:
     listed: frozenset[str] = frozenset()
     pid: int = 0
     rootfs: str | None = None
+    user: tuple[int, int] = UNPRIVILEGED
 
     def has(self, flag: str) -> bool:
         """Whether a flag such as "compute" or "no-cgroups" was given."""
@@ -129,38 +134,46 @@ class UsageError:
     stderr: str
 
 
+_UNKNOWN = Accounts()
+
+
 class _Refused(Exception):  # noqa: N818 - a predicted failure of the real program
     pass
 
 
-def parse_args(argv: tuple[str, ...], engine: Engine) -> CliArgs | UsageError:
-    """Read the arguments after the program name. Raises `UnsupportedError` for ``--help``, ``--usage`` and ``--version``."""
+def parse_args(argv: tuple[str, ...], engine: Engine, accounts: Accounts = _UNKNOWN) -> CliArgs | UsageError:
+    """Read the arguments after the program name; `accounts` are those of the host, for ``--user``.
+
+    Raises `UnsupportedError` for the options that argp itself adds (``--help``, ``--usage``, ``--version``, ...).
+    """
     try:
-        return _parse(argv, engine)
+        return _parse(argv, engine, accounts)
     except _Refused as e:
         return UsageError(str(e))
 
 
-def _parse(argv: tuple[str, ...], engine: Engine) -> CliArgs:
+def _parse(argv: tuple[str, ...], engine: Engine, accounts: Accounts) -> CliArgs:
     args = CliArgs("")
-    options, rest = _getopt(PROGRAM, _MAIN, argv, engine, permute=False)
-    for name, value in options:
-        if name == "load-kmods":
+    rest: list[str] = []
+    for name, value in _getopt(PROGRAM, _MAIN, argv, engine, rest, permute=False):
+        if name == "user":
+            args = evolve(args, user=_user(value, accounts))
+        elif name == "load-kmods":
             args = evolve(args, load_kmods=True)
         elif name == "root":
-            args = evolve(args, root=value)
+            args = evolve(args, root=value or "")
         elif name == "ldcache":
-            args = evolve(args, ldcache=value)
+            args = evolve(args, ldcache=value or "")
         elif name == "no-create-imex-channels":
             args = evolve(args, create_imex_channels=False)
     if not rest or rest[0] not in _COMMANDS:
         raise _Refused(_usage(PROGRAM, "COMMAND [ARG...]"))
     command = rest[0]
     shown = f"{PROGRAM} {command}"
-    options, operands = _getopt(shown, _COMMANDS[command], tuple(rest[1:]), engine, permute=True)
     args = evolve(args, command=command)
-    for name, value in options:
-        args = _apply_option(args, name, value)
+    operands: list[str] = []
+    for name, value in _getopt(shown, _COMMANDS[command], tuple(rest[1:]), engine, operands, permute=True):
+        args = _apply_option(args, name, value or "")
     if command == "configure":
         for i, operand in enumerate(operands):
             if i > 0:
@@ -214,6 +227,16 @@ def _joined(before: str | None, value: str) -> str:
     return f"{before},{value}" if before else value
 
 
+def _user(text: str | None, accounts: Accounts) -> tuple[int, int]:
+    """The user of ``--user``; without an argument it is the caller, root."""
+    if text is None:
+        return 0, 0
+    try:
+        return parse_user(text, accounts)
+    except EngineFailure as e:
+        raise _input_error(str(e)) from None
+
+
 def _pid(text: str) -> int:
     match = re.match(r"\s*[+-]?\d+", text)
     if match is None or match[0] != text:
@@ -238,34 +261,41 @@ def _usage(name: str, args_doc: str) -> str:
 
 
 def _getopt(
-    shown: str, spec: tuple[tuple[str, str | None, int], ...], argv: tuple[str, ...], engine: Engine, *, permute: bool
-) -> tuple[list[tuple[str, str]], list[str]]:
-    """Options (name, value) in order and operands; without `permute` the first operand ends the options (ARGP_IN_ORDER's use here)."""
-    known = [o for o in spec if engine.has_option(o[0])] + list(_HELP)
-    options: list[tuple[str, str]] = []
-    operands: list[str] = []
+    shown: str,
+    spec: tuple[_Option, ...],
+    argv: tuple[str, ...],
+    engine: Engine,
+    operands: list[str],
+    *,
+    permute: bool,
+) -> Iterator[tuple[str, str | None]]:
+    """The options (name, value) one by one, as the program meets them; None = no value. `operands` is filled meanwhile.
+
+    Without `permute` the first operand ends the options (ARGP_IN_ORDER's use here).
+    """
+    known = [o for o in spec if engine.has_option(o[0])] + list(_ARGP)
     todo = list(argv)
     while todo:
         word = todo.pop(0)
-        if word == "--":
-            operands += todo
-            break
+        if word == "--" or not (permute or word.startswith("-")) or (word == "-" and not permute):
+            operands += todo if word == "--" else [word, *todo]
+            return
         if not word.startswith("-") or word == "-":
             operands.append(word)
-            if not permute:
-                operands += todo
-                break
-            continue
-        if word.startswith("--"):
-            options.append(_long(shown, known, word[2:], todo))
+        elif word.startswith("--"):
+            yield _long(shown, known, word[2:], todo)
         else:
-            options += _short(shown, known, word[1:], todo)
-        if options[-1][0] in ("help", "usage", "version"):
-            raise UnsupportedError(f"{shown} --{options[-1][0]} is not modelled")
-    return options, operands
+            yield from _short(shown, known, word[1:], todo)
 
 
-def _long(shown: str, known: list[tuple[str, str | None, int]], word: str, todo: list[str]) -> tuple[str, str]:
+def _modelled(shown: str, name: str) -> str:
+    """`name`, if it is no option of argp's own. Raises `UnsupportedError`."""
+    if any(name == o[0] for o in _ARGP):
+        raise UnsupportedError(f"{shown} --{name} is not modelled")
+    return name
+
+
+def _long(shown: str, known: list[_Option], word: str, todo: list[str]) -> tuple[str, str | None]:
     name, eq, value = word.partition("=")
     found = [o for o in known if o[0] == name] or [o for o in known if o[0].startswith(name)]
     if not found:
@@ -279,27 +309,25 @@ def _long(shown: str, known: list[tuple[str, str | None, int]], word: str, todo:
     if takes == _REQUIRED and not eq:
         if not todo:
             raise _Refused(f"{shown}: option '--{full}' requires an argument\n{_try(shown)}")
-        value = todo.pop(0)
-    return full, value
+        return _modelled(shown, full), todo.pop(0)
+    return _modelled(shown, full), value if eq else None
 
 
-def _short(
-    shown: str, known: list[tuple[str, str | None, int]], letters: str, todo: list[str]
-) -> list[tuple[str, str]]:
-    out: list[tuple[str, str]] = []
+def _short(shown: str, known: list[_Option], letters: str, todo: list[str]) -> Iterator[tuple[str, str | None]]:
     while letters:
         letter, letters = letters[0], letters[1:]
         found = next((o for o in known if o[1] == letter), None)
         if found is None:
             raise _Refused(f"{shown}: invalid option -- '{letter}'\n{_try(shown)}")
         name, _, takes = found
+        _modelled(shown, name)
         if takes == _NO:
-            out.append((name, ""))
+            yield name, None
             continue
         if takes == _REQUIRED and not letters:
             if not todo:
                 raise _Refused(f"{shown}: option requires an argument -- '{letter}'\n{_try(shown)}")
-            letters = todo.pop(0)
-        out.append((name, letters))
-        break
-    return out
+            yield name, todo.pop(0)
+        else:
+            yield name, letters or None
+        return

@@ -95,6 +95,8 @@ def _libraries(
     node = root.node(path) if path else None
     if node is None:
         raise failure(f"open failed: {shown}", "ENOENT")
+    if not _readable(node):
+        raise failure(f"open failed: {shown}", "EACCES")
     if not isinstance(node, File):
         raise failure(f"file mapping failed: {shown}", "ENODEV")
     if node.size == 0 and node.facts.ldcache is None:
@@ -166,6 +168,8 @@ def _refused(root: Root, path: str, before: Found | None, facts: HostFacts) -> B
         raise failure(f"open failed: {root.full(path)}", "ENOENT")
     if isinstance(node, Special) and node.kind == "socket":
         raise failure(f"open failed: {root.full(path)}", "ENXIO")
+    if not _readable(node):
+        raise failure(f"open failed: {root.full(path)}", "EACCES")
     if isinstance(node, Directory):
         raise EngineFailure(f"elf file read error: {root.full(path or '/')}")
     name = path.rpartition("/")[2]
@@ -178,6 +182,12 @@ def _refused(root: Root, path: str, before: Found | None, facts: HostFacts) -> B
             "host driver version", f"the name does not end with {facts.version}, the kernel module's version"
         )
     return None
+
+
+def _readable(node: Node) -> bool:
+    """Whether root may open a file for reading; CAP_DAC_OVERRIDE is not in effect while the engine looks around."""
+    shift = 6 if node.uid == 0 else 3 if node.gid == 0 else 0
+    return bool(node.mode >> shift & 0o4)
 
 
 def _abi_tag(node: Node, shown: str) -> str:

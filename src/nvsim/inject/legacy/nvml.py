@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 from nvsim.elf.facts import ElfFacts, LoaderFacts
 from nvsim.host.profile import HostProfile
+from nvsim.inject.legacy.accounts import UNPRIVILEGED
 from nvsim.inject.legacy.engine import Engine
 from nvsim.inject.legacy.paths import EngineFailure, Root, failure, lower_last
 from nvsim.loader.execve import ExecImage
@@ -22,7 +23,6 @@ from nvsim.rootfs.resolve import PathError, Resolved, Resolver, resolve
 from nvsim.rootfs.tree import Tree, parent_of
 
 NVML = "libnvidia-ml.so.1"
-UNPRIVILEGED = (65534, 65534)  # /proc/sys/kernel/overflowuid and overflowgid
 _DRIVER_STORES = "/usr/lib/wsl/drivers"
 # nvmlErrorString
 _NVML_TEXT = {

@@ -13,6 +13,7 @@ from attrs import evolve, frozen
 
 from nvsim.host.profile import HostProfile
 from nvsim.inject.host_view import host_view
+from nvsim.inject.legacy.accounts import accounts_of
 from nvsim.inject.legacy.args import PROGRAM, CliArgs, UsageError, parse_args
 from nvsim.inject.legacy.container import container_facts, keep_compat
 from nvsim.inject.legacy.devices import Selection, select_devices, select_mig_admin
@@ -94,7 +95,7 @@ def run_cli(
     """
     if isinstance(engine, str):
         engine = engine_named(engine)
-    args = parse_args(tuple(argv), engine)
+    args = parse_args(tuple(argv), engine, accounts_of(host.tree))
     if isinstance(args, UsageError):
         return CliRun(1, stderr=args.stderr)
     try:
@@ -124,7 +125,9 @@ def _start(
     stores = wsl_stores(host, root.tree, engine)
     # what depends on the host alone is asked once; failures are asked again
     key = (args.root, engine, tuple(env.items()))
-    host.memo.get("nvml", key, lambda: _stage("initialization error", lambda: start_nvml(host, root, env, stores)))
+    host.memo.get(
+        "nvml", key, lambda: _stage("initialization error", lambda: start_nvml(host, root, env, stores, args.user))
+    )
     version = host.driver.kernel_module or host.driver.version or ""
     return root, HostFacts(version, host.driver.cuda, host.cpu.machine, env, stores), imex
 
