@@ -32,7 +32,6 @@ class Tally:
     """What a run counts."""
 
     counts: Counter[str] = field(factory=Counter)
-    ends: Counter[str] = field(factory=Counter)
     unknown: Counter[str] = field(factory=Counter)
     compared: int = 0
     invalid: int = 0
@@ -104,7 +103,6 @@ def _run(engine: Engine, options: argparse.Namespace) -> Tally:
             continue
         tally.compared += 1
         tally.started += compared.real.started
-        tally.ends[compared.real.end if not compared.real.started else "started"] += 1
         tally.counts.update(features(compared))
         if compared.unknown is not None:
             tally.unknown[compared.unknown] += 1
@@ -154,11 +152,15 @@ def _brief(scenario: Scenario) -> str:
 def _report(tally: Tally, engine: Engine, options: argparse.Namespace) -> int:
     if not options.quiet:
         print(table(tally.counts))
-    share = 100 * tally.started / max(1, tally.compared)
+    share = (
+        f"{100 * tally.started / max(1, tally.compared):.0f} % of the programs start"
+        if engine.loader.talks
+        else "silent programs"
+    )
     for why, number in tally.unknown.most_common():
         print(f"unknown {number}: {why}")
     print(
-        f"{tally.compared} scenarios, {share:.0f} % of the programs start, {sum(tally.unknown.values())} unknown, "
+        f"{tally.compared} scenarios, {share}, {sum(tally.unknown.values())} unknown, "
         f"{tally.invalid} not written, {tally.different} different"
     )
     return 1 if tally.different else 0
