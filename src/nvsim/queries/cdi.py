@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import posixpath
-import tomllib
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -28,6 +27,8 @@ from nvsim.rootfs.resolve import Resolved, Resolver
 from nvsim.rootfs.tree import MemoryTree, Tree
 from nvsim.rootfs.treefile import ldcache_to_json, tree_from_json
 from nvsim.toolkit.cdi_name import NamePanic, parse_name
+from nvsim.toolkit.config import config_path, driver_root
+from nvsim.toolkit.releases import NEWEST, release_of
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -157,15 +158,8 @@ def _nvml(data: Mapping[str, Any] | None) -> Nvml | None:
 
 def _config_root(host: CdiHost) -> str:
     """``nvidia-container-cli.root`` of the host's config.toml; "" where there is none (or no readable file)."""
-    default = posixpath.join(host.env.get("XDG_CONFIG_HOME") or "/etc", "nvidia-container-runtime/config.toml")
-    text = host.text(host.env.get("NVIDIA_CTK_CONFIG_FILE_PATH") or default)
-    try:
-        data = tomllib.loads(text or "")
-    except tomllib.TOMLDecodeError:
-        return ""
-    section = data.get("nvidia-container-cli")
-    root = section.get("root") if isinstance(section, dict) else None
-    return "" if root is None else str(root)
+    release = release_of(NEWEST)
+    return driver_root(host.text(config_path(host.env, release)), release)
 
 
 def _rules(query: Query) -> dict[str, Any]:

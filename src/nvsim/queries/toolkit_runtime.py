@@ -120,7 +120,9 @@ def _runtime(query: Query) -> dict[str, Any]:
     ignored = warnings(run)
     if ignored:
         out["warnings"] = ignored
-    return {**out, "spec_untouched": True} if run.spec is None else {**out, "spec": run.spec}
+    if run.spec is not None:
+        return {**out, "spec": run.spec}
+    return {**out, "spec_untouched": True} if query.get("spec") is not None else out
 
 
 def _chain(query: Query) -> dict[str, Any]:

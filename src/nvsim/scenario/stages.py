@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
-
 from attrs import evolve, frozen
 
 from nvsim.host.profile import HostProfile
@@ -25,6 +23,7 @@ from nvsim.scenario.engine_call import Call
 from nvsim.scenario.engine_runtime import run_on
 from nvsim.scenario.engine_spec import oci_config
 from nvsim.scenario.model import Scenario
+from nvsim.toolkit.config import driver_root
 from nvsim.toolkit.releases import release_of
 from nvsim.toolkit.request import Because, ContainerRequest
 from nvsim.toolkit.resolve import resolve_request
@@ -67,7 +66,7 @@ def decide(scenario: Scenario, process: Process, call: Call) -> ContainerRequest
         return ContainerRequest("none", "none", because=(("route", Because("engine", call.because)),))
     settings, host = scenario.settings, scenario.host
     config = config_text(scenario)
-    platform = _platform(host, _driver_root(config))
+    platform = _platform(host, driver_root(config, release_of(toolkit_version(scenario))))
     env = process.env
     if call.cdi_devices and call.registry is not None:  # what the engine injected before is what the runtime sees
         env = merged_environment(env, call.registry.edits_for(call.cdi_devices)[0].env)
@@ -113,15 +112,6 @@ def _properties(host: HostProfile) -> dict[str, str]:
     return {k: v for k, v in known.items() if v}
 
 
-def _driver_root(config: str | None) -> str:
-    """``nvidia-container-cli.root``; "" where it is not told, or config.toml is broken (which the toolkit itself refuses)."""
-    try:
-        cli = tomllib.loads(config or "").get("nvidia-container-cli")
-    except tomllib.TOMLDecodeError:
-        return ""
-    return str(cli.get("root") or "") if isinstance(cli, dict) else ""
-
-
 def inject(scenario: Scenario, request: ContainerRequest, call: Call, process: Process, root: RootFS) -> Prepared:
     """Plan and do everything that puts the driver into the container, in the order in which it happens: the engine's own CDI devices and
     the runtime's edits, mounts and device nodes, the prestart hook with the legacy engine, the other hooks."""
@@ -138,7 +128,7 @@ def inject(scenario: Scenario, request: ContainerRequest, call: Call, process: P
         oci = after
     release = release_of(toolkit_version(scenario))
     if call.who == "runtime":
-        platform = _platform(scenario.host, _driver_root(config_text(scenario)))
+        platform = _platform(scenario.host, driver_root(config_text(scenario), release))
         added, oci = run_on(scenario, oci, host, platform, release, request.route)
         plans.append(added)
         if added.failure is not None:

@@ -117,6 +117,14 @@ def load_config(text: str | None, release: Release, host: HostDefaults = HostDef
     return validated(base, release)
 
 
+def driver_root(text: str | None, release: Release) -> str:
+    """``nvidia-container-cli.root`` of a file's text; "" where it is not told, or the file is one that the programs refuse."""
+    try:
+        return load_config(text, release).cli.root
+    except (ConfigError, ConfigCrash):
+        return ""
+
+
 def load_error(text: str, release: Release) -> ConfigError:
     """The error for a file that cannot be read, by what the reading says."""
     if release.runtime_config == "sections":
