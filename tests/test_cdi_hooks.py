@@ -142,6 +142,20 @@ def test_a_gpu_behind_an_absolute_etc_link_gets_no_profile() -> None:
     assert result.rc == 1 and "path escapes from parent" in result.stderr
 
 
+def test_what_a_dangling_etc_link_leads_to_is_made_for_the_profile() -> None:
+    gpu = Special("char", (195, 0), 0o666)
+    root = RootFS(MemoryTree("image", {"/dev/nvidia0": gpu, "/etc": Directory(), "/etc/nvidia": Symlink("../opt/nv")}))
+    result = _run(root, "update-application-profile")
+    assert result.rc == 0
+    assert result.rootfs.node("/opt/nv/nvidia-application-profiles-rc.d/10-container.conf") is not None
+
+
+def test_a_missing_directory_of_a_link_on_a_read_only_root_is_told_by_its_canonical_path() -> None:
+    root = RootFS(MemoryTree("image", {"/usr/sbin": Directory(), "/sbin": Symlink("usr/sbin")}))
+    result = _run(root, "create-symlinks", "--link", "a::/sbin/x/l", readonly=True)
+    assert result.rc == 1 and "link in root: mkdirat <rootfs>/usr/sbin/x: read-only file system" in result.stderr
+
+
 @pytest.mark.parametrize(
     ("argv", "rc", "said"),
     [

@@ -124,7 +124,7 @@ def _create_link(
         raise ToolFailure("failed to create temporary symlink: not a directory")
     if not target:
         raise ToolFailure("failed to create temporary symlink: no such file or directory")
-    if root.is_readonly(parent):
+    if root.is_readonly(parent) and path.strip("/"):  # the temporary link of "/" is made in the host's root
         raise ToolFailure("failed to create temporary symlink: read-only file system")
     if not name:
         raise ToolFailure("failed to create symlink: device or resource busy")

@@ -94,23 +94,38 @@ class ContainerRoot:
     ) -> str:
         """Make the directory `path` and its missing parents; the canonical path of it. Raises `PathFailure`.
 
-        `confined` refuses absolute links (os.Root, whose messages have no leading slash); `below` precedes paths in messages.
+        `confined` refuses absolute links and makes what a dangling one on the way leads to (os.Root, whose messages have no leading
+        slash); `below` precedes paths in messages.
         """
         at = "/"
         done: list[str] = []
-        for name in [p for p in path.split("/") if p and p != "."]:
+        names = [p for p in path.split("/") if p and p != "."]
+        for name in names:
             done.append(name)
             shown = "/".join(done) if confined else f"{below}/{'/'.join(done)}"
             here = join(at, name)
             node = self.editor.node(here)
             if node is None:
-                self.check_writable(parent_of(here), operation, shown)
+                self.check_writable(parent_of(here), "mkdirat", below + here if below else shown)
                 self.editor.put(here, Directory(mode, origin=self.origin))
                 self.record("directory", here)
                 at = here
                 continue
-            at = self._entered(here, node, shown, operation, confined)
+            dangling = self._dangling(here, node) if confined and len(done) < len(names) else None
+            if dangling is not None:
+                at = self.make_directories(dangling, mode, confined=True)
+            else:
+                at = self._entered(here, node, shown, operation, confined)
         return at
+
+    def _dangling(self, here: str, node: Node) -> str | None:
+        """Where a link at `here` leads that stays in the root and leads to nothing; None for anything else."""
+        if not isinstance(node, Symlink) or self._escapes(here, node):
+            return None
+        found = self.resolver.resolve(here)
+        if isinstance(found, Resolved) or found.errno != "ENOENT" or found.parent is None:
+            return None
+        return join(found.parent, found.rest or "")
 
     def _entered(self, here: str, node: Node, shown: str, operation: str, confined: bool) -> str:
         """The canonical path of the directory that `here` is or leads to."""
