@@ -232,6 +232,25 @@ def test_a_bad_gpus_option_is_refused(text: str) -> None:
         gpus_request(text)
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("device=0,1", "cannot set both Count and DeviceIDs on device request"),
+        ("all,device=0", "cannot set both Count and DeviceIDs on device request"),
+        ("all,driver=amd", 'could not select device driver "amd" with capabilities: [[gpu]]'),
+        ('all,"capabilities=compute,tpu"', 'could not select device driver "" with capabilities: [[compute tpu gpu]]'),
+    ],
+)
+def test_docker_refuses_requests_that_no_driver_of_devices_takes(text: str, said: str) -> None:
+    result = run("ubuntu2204-535", gpus=text)
+    assert result.verdict == "fails" and said in str(result.main.message)
+
+
+def test_a_runtime_that_the_host_does_not_have_is_refused() -> None:
+    result = run("ubuntu2204-535", runtime="nope")
+    assert result.verdict == "fails" and "unknown or invalid runtime name: nope" in str(result.main.message)
+
+
 def test_the_page_shows_the_table() -> None:
     page = (Path(__file__).parent.parent / "docs/engines.md").read_text()
     assert table_page() in page, "write nvsim.scenario.engines.table_page() into docs/engines.md"

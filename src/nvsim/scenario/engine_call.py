@@ -23,6 +23,7 @@ from nvsim.toolkit.cdi_name import NamePanic, is_qualified
 DEVICE_KIND = "nvidia.com/gpu"
 REQUEST_ROOT = "/var/run/nvidia-container-devices"
 _GPU_CAPABILITIES = ("compute", "compat32", "graphics", "utility", "video", "display")
+_OTHER_RUNTIMES = ("runc", "crun", "youki", "kata", "runsc", "sysbox", "spin", "wasm", "io.containerd.", "/")
 _ANNOTATION_PREFIX = "cdi.k8s.io/"
 
 
@@ -53,11 +54,12 @@ class Call:
 
 @frozen(slots=True)
 class GpusRequest:
-    """``--gpus``: `ids` that are named, else `count` GPUs (-1 = all); `capabilities` that were asked for."""
+    """``--gpus``: `ids` that are named, and `count` GPUs (-1 = all, 0 = no count); `capabilities` and `driver` that were asked for."""
 
     count: int
     ids: tuple[str, ...] = ()
     capabilities: tuple[str, ...] = ()
+    driver: str = ""
 
     def devices(self) -> tuple[str, ...]:
         """The ids that an engine makes of it: () = none."""
@@ -68,7 +70,7 @@ class GpusRequest:
 
 def gpus_request(text: str) -> GpusRequest:
     """``--gpus`` as the docker command reads it. Raises `InputError` for a value that it refuses."""
-    count, ids, capabilities = "1", "", ""
+    count, ids, capabilities, driver = "", "", "", ""
     fields = next(csv.reader([text]), [])
     if not fields:
         raise InputError("--gpus needs a value", hint="all, a number, or device=ID")
@@ -88,10 +90,13 @@ def gpus_request(text: str) -> GpusRequest:
             ids = value
         elif key == "capabilities":
             capabilities = value
-        elif key not in ("driver", "options"):
+        elif key == "driver":
+            driver = value
+        elif key != "options":
             raise InputError(f"--gpus: unexpected key '{key}' in '{item}'")
     words = tuple(w for part in capabilities.split() for w in part.split(","))
-    return GpusRequest(int(count), tuple(ids.split(",")) if ids else (), words)
+    number = int(count) if count else 0 if ids else 1
+    return GpusRequest(number, tuple(ids.split(",")) if ids else (), words, driver)
 
 
 def who_is_called(scenario: Scenario) -> Call:
@@ -123,6 +128,10 @@ def _with_runtime(scenario: Scenario, call: Call) -> Call:
     if settings.runtime is None and default.startswith("nvidia"):
         why = f"{default} is the default runtime of host {scenario.host.name}"
         return evolve(call, who="runtime", because=_joined(why, call.because))
+    known = (*_OTHER_RUNTIMES, default, "nvidia")
+    if call.engine.name == "docker" and named and not named.startswith(known):
+        why = f"host {scenario.host.name} has no runtime of that name"
+        return evolve(call, who="refused", because=why, refusal=f"unknown or invalid runtime name: {named}")
     if call.who != "none":
         return call
     used = f"--runtime={settings.runtime}" if settings.runtime else f"the default runtime of host {scenario.host.name}"
@@ -154,8 +163,10 @@ def _gpus(scenario: Scenario, call: Call, request: GpusRequest) -> Call:
             call,
             who="refused",
             because=f"none of the toolkit's programs is in {engine.name}'s PATH",
-            refusal='could not select device driver "" with capabilities: [[gpu]]',
+            refusal=_no_driver(request),
         )
+    if engine.name == "docker" and (refused := _docker_refuses(request, usable)):
+        return evolve(call, who="refused", because="--gpus", refusal=refused)
     devices = request.devices()
     failures: list[str] = []
     for way in usable:
@@ -166,6 +177,22 @@ def _gpus(scenario: Scenario, call: Call, request: GpusRequest) -> Call:
             return tried
         failures.append(tried.refusal or "")
     return evolve(call, who="refused", because="--gpus", refusal="\n".join(failures))
+
+
+def _docker_refuses(request: GpusRequest, usable: list[str]) -> str:
+    """Why the daemon refuses a request before any program of the toolkit is called, or "" (moby ``daemon/devices.go``)."""
+    if request.driver not in ("", "nvidia"):
+        return _no_driver(request)
+    if not request.driver and not set(request.capabilities) <= {"gpu", "nvidia", *_GPU_CAPABILITIES}:
+        return _no_driver(request)
+    if request.ids and request.count:  # device=0,1 without quotes is the device 0 and the count 1
+        return "\n".join("cannot set both Count and DeviceIDs on device request" for _ in usable)
+    return ""
+
+
+def _no_driver(request: GpusRequest) -> str:
+    words = " ".join((*request.capabilities, "gpu"))
+    return f'could not select device driver "{request.driver}" with capabilities: [[{words}]]'
 
 
 def _hook_call(call: Call, request: GpusRequest, failures: list[str]) -> Call:
