@@ -2,33 +2,35 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 from attrs import evolve
 
 import cdi_vectors
-from nvsim.inject.cdi.apply import apply_on
-from nvsim.inject.cdi.plan import plan_on
-from nvsim.inject.cdi_runtime import CdiSettings
+from nvsim.inject.cdi.apply import prepare, run_hooks
+from nvsim.inject.cdi.plan import plan_of_config, with_log
 from nvsim.inject.generate.host import CdiHost
 from nvsim.inject.hooks.effects import random_parts
 from nvsim.inject.plan import Injected, InjectionPlan
-from nvsim.queries import cdi
+from nvsim.queries import runtime_tool
 from nvsim.rootfs.node import File
 from nvsim.rootfs.overlay import RootFS
 from nvsim.rootfs.tree import MemoryTree
 from nvsim.rootfs.treefile import ldcache_to_json, tree_from_json
+from nvsim.toolkit.oci_spec import decode_spec, encode_spec
+from nvsim.toolkit.releases import NEWEST, release_of
 
+RELEASE = release_of(NEWEST)
 PARAMS = "/proc/driver/nvidia/params"
 RUNTIME = {r["id"]: r for r in cdi_vectors.rows("runtime")}
 
 
-def _host(name: str) -> CdiHost:
+def _host(name: str) -> dict[str, Any]:
     """A recorded host; whole containers were run on a machine without the kernel module's /proc files."""
-    data = cdi_vectors.table("hosts")[name]
-    tree = {path: entry for path, entry in data["tree"].items() if path != PARAMS}
-    return cdi.host_of_query({"host": {**data, "tree": tree}})
+    data: dict[str, Any] = cdi_vectors.table("hosts")[name]
+    return {**data, "tree": {path: entry for path, entry in data["tree"].items() if path != PARAMS}}
 
 
 def _image(name: str) -> MemoryTree:
@@ -40,20 +42,33 @@ def _config(record: dict[str, Any]) -> dict[str, Any]:
     return config
 
 
-def _plan(record: dict[str, Any], host: CdiHost) -> InjectionPlan:
+def _planned(host: str, config: dict[str, Any]) -> tuple[InjectionPlan, CdiHost]:
+    """What the runtime adds to an OCI config in jit-cdi mode, as a plan, and the host on which it ran."""
+    argv = ["nvidia-container-runtime", "create", "--bundle", "/bundle", "c"]
+    toml = '[nvidia-container-runtime]\nmode = "jit-cdi"\n'
+    run, seen = runtime_tool.run_of({"host": _host(host), "config_in": config, "config_toml": toml, "argv": argv})
+    if run.exit:
+        return with_log(InjectionPlan("jit-cdi", failure=run.error), run.log), seen
+    before = encode_spec(decode_spec(json.dumps(config), RELEASE.version, strict=False), RELEASE.version)
+    return with_log(plan_of_config(seen, before, run.spec or before, run.edits, "jit-cdi"), run.log), seen
+
+
+def _plan(record: dict[str, Any]) -> tuple[InjectionPlan, CdiHost]:
     """The plan of a record's runtime case; sockets and firmware were left out of the recorded containers."""
-    config = _config(record)
-    wanted = next(e for e in config["process"]["env"] if e.startswith("NVIDIA_VISIBLE_DEVICES="))
-    plan = plan_on(host, CdiSettings("jit-cdi", tuple(wanted.partition("=")[2].split(","))), config)
-    return evolve(plan, mounts=tuple(m for m in plan.mounts if m.kind not in ("ipc", "firmware")))
+    plan, host = _planned(record["host"], _config(record))
+    return evolve(plan, mounts=tuple(m for m in plan.mounts if m.kind not in ("ipc", "firmware"))), host
+
+
+def _applied(plan: InjectionPlan, image: str, host: CdiHost) -> Injected:
+    prepared = prepare(plan, RootFS(_image(image)), host)
+    return prepared if prepared.failure is not None else run_hooks(plan, prepared, host)
 
 
 def _injected(record: dict[str, Any]) -> Injected:
-    host = _host(record["host"])
-    plan = _plan(record, host)
+    plan, host = _plan(record)
     run = record.get("hooks_run", "all")
     hooks = [h for h in plan.hooks if run == "all" or (run == "no-ldcache" and "update-ldcache" not in h.argv)]
-    return apply_on(evolve(plan, hooks=tuple(hooks)), RootFS(_image(record["image"])), host)
+    return _applied(evolve(plan, hooks=tuple(hooks)), record["image"], host)
 
 
 @pytest.mark.parametrize("record", cdi_vectors.rows("e2e"), ids=lambda r: r["id"])
@@ -84,15 +99,14 @@ def test_the_same_paths_stay_in_the_image_layer(record: dict[str, Any]) -> None:
 
 def test_a_missing_hook_program_stops_the_start() -> None:
     record = cdi_vectors.rows("e2e")[0]
-    host = _host(record["host"])
-    plan = _plan(record, host)
+    plan, host = _plan(record)
     hooks = tuple(evolve(h, path="/nonexistent/nvidia-cdi-hook") for h in plan.hooks)
-    failure = apply_on(evolve(plan, hooks=hooks), RootFS(_image(record["image"])), host).failure
+    failure = _applied(evolve(plan, hooks=hooks), record["image"], host).failure
     assert failure == "error running hook #0: fork/exec /nonexistent/nvidia-cdi-hook: no such file or directory"
 
 
 def test_everything_planned_says_why() -> None:
-    plan = _plan(cdi_vectors.rows("e2e")[0], _host("ubuntu2204-a100x2"))
+    plan, _ = _plan(cdi_vectors.rows("e2e")[0])
     assert all(m.because for m in plan.mounts) and all(d.because for d in plan.device_nodes)
     assert {s.what for s in plan.skipped} >= {"nvidia-imex", "/tmp/nvidia-mps"}
     assert ("NVIDIA_VISIBLE_DEVICES", "void") in plan.env
@@ -107,7 +121,8 @@ def test_everything_planned_says_why() -> None:
     ],
 )
 def test_an_unknown_gpu_fails_the_plan(devices: tuple[str, ...], failure: str) -> None:
-    plan = plan_on(_host("ubuntu2204-a100x2"), CdiSettings("jit-cdi", devices), {})
+    config = {"process": {"env": [f"NVIDIA_VISIBLE_DEVICES={','.join(devices)}"]}}
+    plan, host = _planned("ubuntu2204-a100x2", config)
     assert plan.failure is not None and plan.failure.endswith(failure)
-    injected = apply_on(plan, RootFS(_image("debian")), _host("ubuntu2204-a100x2"))
+    injected = _applied(plan, "debian", host)
     assert injected.failure == plan.failure and not injected.effects

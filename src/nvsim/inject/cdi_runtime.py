@@ -14,14 +14,13 @@ from attrs import frozen
 
 from nvsim.inject.cdi.inject import inject_devices, inject_spec
 from nvsim.inject.cdi.library import NEWEST_LIBRARY, CdiLibrary
-from nvsim.inject.cdi.registry import DEFAULT_DIRS, Registry, load_registry, spec_files
+from nvsim.inject.cdi.registry import Registry
 from nvsim.inject.cdi.spec import CdiSpec, Edits
 from nvsim.inject.generate.csv_files import DEFAULT_DIR, csv_files
 from nvsim.inject.generate.driver import NEWEST_SEARCH, DriverSearch
 from nvsim.inject.generate.host import CdiHost
 from nvsim.inject.log import ToolFailure, ToolLog
-from nvsim.toolkit.cdi_name import is_qualified
-from nvsim.toolkit.cdi_request import AUTOMATIC_KIND, CONFLICT, Generated, generated_for
+from nvsim.toolkit.cdi_request import Generated
 from nvsim.toolkit.go_text import go_list, go_quote
 
 _AUTOMATIC_VENDOR = "runtime.nvidia.com"
@@ -30,19 +29,9 @@ _NVIDIA_HOOKS = ("nvidia-container-runtime-hook", "nvidia-container-toolkit")
 
 @frozen(slots=True)
 class CdiSettings:
-    """What the runtime knows when it starts to edit: the request, and the keys of config.toml that matter.
+    """What generated specs depend on besides the request: keys of config.toml, and the release. `hook_path` is resolved. `every_csv`:
+    all CSV files, not the base ones."""
 
-    `route`: cdi, jit-cdi or csv. `devices`: visible devices, "" standing for *none*. `gated`: modes of features that are enabled
-    (gds, mofed, gdrcopy, nvswitch); `imex`: channel ids. `hook_path` is resolved. `every_csv`: all CSV files, not the base ones.
-    `specs`: further spec files (path -> text) that lie on the host.
-    """
-
-    route: str
-    devices: tuple[str, ...]
-    gated: tuple[str, ...] = ()
-    imex: tuple[str, ...] = ()
-    default_kind: str = "nvidia.com/gpu"
-    spec_dirs: tuple[str, ...] = DEFAULT_DIRS
     driver_root: str = ""
     hook_path: str = "/usr/bin/nvidia-ctk"
     features: tuple[str, ...] = ()
@@ -51,7 +40,6 @@ class CdiSettings:
     csv_dir: str = DEFAULT_DIR
     csv_compat_root: str = ""
     every_csv: bool = False
-    specs: tuple[tuple[str, str], ...] = ()
     empty_ldcache_hook: bool = False
     driver_search: DriverSearch = NEWEST_SEARCH
 
@@ -83,34 +71,6 @@ def without_nvidia_hooks(oci: Mapping[str, Any]) -> dict[str, Any]:
         else:
             del hooks["prestart"]
     return out
-
-
-def planned_injection(host: CdiHost, settings: CdiSettings, log: ToolLog) -> Injection:
-    """The specs and devices that the request means; nothing without a device request. Raises `ToolFailure`."""
-    if settings.route == "csv":
-        wanted = generated_for(f"mode=csv,id={device}" for device in settings.devices)
-        gated = generated_for(f"mode={mode}" for mode in settings.gated) if wanted else ()
-        return Injection(tuple(generated_specs(host, settings, (*gated, *wanted), log)))
-    names = requested_names(settings)
-    automatic = [n for n in names if n.startswith(f"{AUTOMATIC_KIND}=")]
-    if automatic and len(automatic) != len(names):
-        raise ToolFailure(CONFLICT)
-    if not automatic:
-        files = {**spec_files(host.tree, settings.spec_dirs), **dict(settings.specs)}
-        return Injection(registry=load_registry(files, settings.spec_dirs), devices=tuple(names))
-    automatic += [f"mode={mode}" for mode in settings.gated]
-    automatic += [f"mode=imex,id={channel}" for channel in settings.imex]
-    try:
-        return Injection(tuple(generated_specs(host, settings, generated_for(automatic), log)))
-    except ToolFailure as e:
-        raise e.within("failed to create the automatic CDI modifier") from None
-
-
-def requested_names(settings: CdiSettings) -> list[str]:
-    """The requested devices as qualified names, each once."""
-    kind = AUTOMATIC_KIND if settings.route == "jit-cdi" else settings.default_kind
-    names = (device or "none" for device in settings.devices)
-    return list(dict.fromkeys(n if is_qualified(n) else f"{kind}={n}" for n in names))
 
 
 def generated_specs(host: CdiHost, settings: CdiSettings, requests: Sequence[Generated], log: ToolLog) -> list[CdiSpec]:

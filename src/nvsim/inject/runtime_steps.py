@@ -96,8 +96,6 @@ class Editing:
         """The in-memory specs for these requests. Raises `ToolFailure`."""
         jit, csv = self.config.runtime.modes.jit_cdi, self.config.runtime.modes.csv
         settings = CdiSettings(
-            self.mode,
-            (),
             driver_root=self.config.cli.root,
             hook_path=self.hooks.path,
             features=jit.feature_flags,

@@ -33,10 +33,7 @@ _BUNDLE_SPEC = "/bundle/config.json"
 
 def answer(kind: str, query: dict[str, Any]) -> dict[str, Any]:
     """`rc`, the log on stderr, and what config.json holds afterwards (`config_out`, None where it is as before). Raises `InputError`."""
-    release = release_of(str(query.get("toolkit") or NEWEST))
-    process = RuntimeProcess(_argv(query), {}, "/")
-    host = _prepared(host_of_query(query), query, process, release)
-    run = run_on(host, evolve(process, environ=dict(host.env)), release)
+    run, _ = run_of(query)
     changed = run.spec is not None and run.spec != query.get("config_in")
     return {
         "rc": run.exit,
@@ -44,6 +41,14 @@ def answer(kind: str, query: dict[str, Any]) -> dict[str, Any]:
         "config_out": run.spec if changed else None,
         "log": [["error", run.error]] if run.exit == 1 else [],
     }
+
+
+def run_of(query: dict[str, Any]) -> tuple[RuntimeRun, CdiHost]:
+    """The run that a query asks for, and the host on which it took place. Raises `InputError`."""
+    release = release_of(str(query.get("toolkit") or NEWEST))
+    process = RuntimeProcess(_argv(query), {}, "/")
+    host = _prepared(host_of_query(query), query, process, release)
+    return run_on(host, evolve(process, environ=dict(host.env)), release), host
 
 
 def run_on(host: CdiHost, process: RuntimeProcess, release: Release) -> RuntimeRun:

@@ -9,9 +9,8 @@ import posixpath
 
 from attrs import define, field
 
-from nvsim.host.profile import HostProfile
 from nvsim.inject.cdi.plan import STAGES, is_nvidia_hook
-from nvsim.inject.generate.host import CdiHost, host_of_profile
+from nvsim.inject.generate.host import CdiHost
 from nvsim.inject.hooks.root import ERRNO_TEXT
 from nvsim.inject.log import ToolFailure
 from nvsim.inject.plan import DeviceNode, Effect, HookRun, Injected, InjectionPlan, PlannedMount
@@ -34,22 +33,11 @@ class _Work:
     effects: list[Effect] = field(factory=list)
 
 
-def apply_cdi(plan: InjectionPlan, rootfs: RootFS, profile: HostProfile) -> Injected:
-    """Do `plan` on `rootfs`, the root as the engine prepared it. A step that fails leaves its predecessors in place."""
-    return apply_on(plan, rootfs, host_of_profile(profile))
-
-
-def apply_on(
-    plan: InjectionPlan, rootfs: RootFS, host: CdiHost, *, readonly: bool = False, userns: bool = False
-) -> Injected:
-    """As `apply_cdi`, for the generator's view of a host. `readonly`: the root is read-only while the hooks run (it usually is not:
-    the runtime makes it so after them). `userns`: in a user namespace device nodes are bind-mounted, as mknod is not allowed."""
-    prepared = prepare(plan, rootfs, host, userns=userns)
-    return prepared if prepared.failure is not None else run_hooks(plan, prepared, host, readonly=readonly)
-
-
 def prepare(plan: InjectionPlan, rootfs: RootFS, host: CdiHost, *, userns: bool = False) -> Injected:
-    """The first half: mounts and device nodes."""
+    """The first half of doing `plan`: mounts and device nodes, on the root as the engine prepared it.
+
+    `userns`: in a user namespace device nodes are bind-mounted, as mknod is not allowed. A step that fails leaves its predecessors in place.
+    """
     if plan.failure is not None:
         return Injected(rootfs, (), plan.failure, 1)
     work = _Work(rootfs.edit())
@@ -74,7 +62,10 @@ def run_hooks(
     readonly: bool = False,
     release: Release | None = None,
 ) -> Injected:
-    """The second half: the hooks that run before the container starts, on a prepared root; `release`: of the hook programs."""
+    """The second half: the hooks that run before the container starts, on a prepared root.
+
+    `readonly`: the root is read-only while they run (it usually is not: the runtime makes it so after them); `release`: of the hook programs.
+    """
     return _run_hooks(plan.hooks, prepared.rootfs, prepared.effects, host, readonly, release)
 
 

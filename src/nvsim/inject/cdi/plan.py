@@ -11,57 +11,14 @@ from typing import Any
 
 from attrs import evolve
 
-from nvsim.host.profile import HostProfile
-from nvsim.inject.cdi.inject import apply_edits
-from nvsim.inject.cdi.spec import CdiSpec, Edits, Reasons
-from nvsim.inject.cdi_runtime import CdiSettings, inject, planned_injection, without_nvidia_hooks
-from nvsim.inject.generate.host import CdiHost, host_of_profile
-from nvsim.inject.log import ToolFailure, ToolLog
+from nvsim.inject.cdi.spec import Edits, Reasons
+from nvsim.inject.generate.host import CdiHost
 from nvsim.inject.plan import DeviceNode, HookRun, InjectionPlan, PlannedMount, Skipped
 from nvsim.rootfs.node import Directory, File
 from nvsim.rootfs.resolve import Resolved
 from nvsim.toolkit.request import Because
 
 STAGES = ("prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop")
-
-
-def plan_cdi(profile: HostProfile, settings: CdiSettings, config: Mapping[str, Any] | None = None) -> InjectionPlan:
-    """What the runtime will add to a container on this host.
-
-    `config` is the OCI config as the engine wrote it (process.env, process.user, mounts); the default is an empty one. A failure of the
-    runtime (no such device, no driver) is the plan's `failure`, its exact text.
-    """
-    return plan_on(host_of_profile(profile), settings, config or {})
-
-
-def plan_on(host: CdiHost, settings: CdiSettings, config: Mapping[str, Any]) -> InjectionPlan:
-    """As `plan_cdi`, for the generator's view of a host."""
-    log = ToolLog()
-    before = without_nvidia_hooks(config)
-    try:
-        injection = planned_injection(host, settings, log)
-        after = inject(before, host, injection, log)
-    except ToolFailure as e:
-        return with_log(InjectionPlan(settings.route, failure=e.text), log.lines)
-    plan = plan_of_config(host, before, after, injection.edits(), settings.route)
-    return with_log(plan, log.lines)
-
-
-def plan_edits(host: CdiHost, spec: CdiSpec, devices: Sequence[str], config: Mapping[str, Any]) -> InjectionPlan:
-    """What these devices of one spec add, as a container engine applies it itself. Unknown devices are the plan's `failure`."""
-    by_name = {d.name: d for d in spec.devices}
-    unknown = [name for name in devices if name not in by_name]
-    if unknown:
-        names = ", ".join(f"{spec.kind}={name}" for name in unknown)
-        return InjectionPlan("cdi", failure=f"unresolvable CDI devices {names}")
-    edits = spec.edits if devices else Edits()
-    for name in devices:
-        edits += by_name[name].edits
-    try:
-        after = apply_edits(dict(config), edits, host.resolver)
-    except ToolFailure as e:
-        return InjectionPlan("cdi", failure=e.text)
-    return plan_of_config(host, config, after, [edits], "cdi")
 
 
 def merged(first: InjectionPlan, second: InjectionPlan) -> InjectionPlan:
