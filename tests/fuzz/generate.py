@@ -215,7 +215,7 @@ def bad_candidate(d: Draft, path: str, name: str, same: list[str]) -> dict[str, 
     file: dict[str, Any] = {"type": "file", "elf": elf}
     kinds = [
         "class", "class", "class", "machine", "machine", "machine", "mode", "mode", "dangling", "loop", "empty", "short", "short",
-        "directory", "directory", "text", "endian", "ev", "osabi", "rel", "nodyn", "exec", "parent",
+        "directory", "directory", "directory", "directory", "text", "endian", "ev", "osabi", "rel", "nodyn", "exec", "parent",
     ]  # fmt: skip
     if d.loader.kind == "glibc":
         kinds += ["abiversion", "padding", "phentsize", "version", "noload", "notelf"]

@@ -120,7 +120,7 @@ def _odd_flags(d: Draft, elf: dict[str, Any], path: str) -> None:
         elf["abi_tag"] = d.rng.choice(("Linux 3.2.0", "Linux 2.6.32", "Linux 99.0.0", "Hurd 0.0.0", "FreeBSD 9.0.0"))
     elif kind < 0.58:
         elf["isa_needed"] = d.rng.choice((1, 3, 7, 15, 31, 1 << 14))
-    elif kind < 0.72:
+    elif kind < 0.68:
         elf["stack"] = d.rng.choice(("rwx", None))
     elif kind < 0.82:
         elf["relr"] = True
