@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import cdi_vectors
+from nvsim.inject.cdi.dump import dump_yaml
 from nvsim.inject.cdi.inject import inject_spec
-from nvsim.inject.cdi.load import dump_yaml, parse_spec
+from nvsim.inject.cdi.load import parse_spec
 from nvsim.inject.cdi.spec import CdiSpec, with_minimum_version
 from nvsim.inject.cdi.transform import move_path, transform_root
 from nvsim.inject.cdi.validate import spec_error

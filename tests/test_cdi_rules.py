@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import cdi_vectors
+from nvsim.inject.cdi.dump import dump_json, dump_yaml
 from nvsim.inject.cdi.inject import apply_edits, clean_path, inject_devices
-from nvsim.inject.cdi.load import dump_json, dump_yaml, parse_spec
+from nvsim.inject.cdi.load import parse_spec
 from nvsim.inject.cdi.registry import load_registry, spec_files
 from nvsim.inject.cdi.spec import (
     CdiDevice,

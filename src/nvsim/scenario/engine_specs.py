@@ -66,7 +66,7 @@ def _place(path: str) -> str:
 
 def _kept_text(host: HostProfile, kept: KeptSpec) -> str | None:
     """The text of a kept spec; None when generating it fails (the service then leaves no file)."""
-    from nvsim.inject.cdi.load import dump_json
+    from nvsim.inject.cdi.dump import dump_json
     from nvsim.inject.generate.command import run_generate  # few hosts keep specs
 
     result = run_generate(host_of_profile(host), kept.argv, host.driver.root if host.driver.root != "/" else "")

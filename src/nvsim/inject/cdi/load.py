@@ -1,4 +1,4 @@
-"""Reading and writing the text of CDI specs, with the error texts of the library.
+"""Reading the text of CDI specs, with the error texts of the library.
 
 The library turns YAML (of which JSON is a part) into JSON and decodes that strictly into Go structs (``pkg/cdi/spec.go`` ParseSpec,
 ``sigs.k8s.io/yaml``, ``encoding/json``). Only the first YAML document counts. What a *valid* spec is says `nvsim.inject.cdi.validate`.
@@ -6,15 +6,12 @@ The library turns YAML (of which JSON is a part) into JSON and decodes that stri
 
 from __future__ import annotations
 
-import json
-import math
-import re
-import struct
 from collections.abc import Mapping
 from typing import Any
 
+from nvsim.inject.cdi.go_numbers import format_number, json_number
 from nvsim.inject.cdi.library import NEWEST_LIBRARY, CdiLibrary
-from nvsim.inject.cdi.spec import CdiSpec, Reasons, spec_from_json, spec_to_json
+from nvsim.inject.cdi.spec import CdiSpec, Reasons, spec_from_json
 from nvsim.inject.log import ToolFailure
 from nvsim.toolkit.go_text import go_quote
 
@@ -92,94 +89,6 @@ def parse_spec(text: str, because: Reasons = (), library: CdiLibrary = NEWEST_LI
     except ToolFailure as e:
         raise e.within("failed to unmarshal CDI Spec: error unmarshaling JSON: while decoding JSON") from None
     return spec_from_json(data, because)
-
-
-def dump_json(spec: CdiSpec) -> str:
-    """The text that the library writes to a ``.json`` file."""
-    text = json.dumps(spec_to_json(spec), ensure_ascii=False, separators=(",", ":"))
-    for char in "<>&\u2028\u2029":  # encoding/json escapes these
-        text = text.replace(char, f"\\u{ord(char):04x}")
-    return text
-
-
-def dump_yaml(spec: CdiSpec) -> str:
-    """The text that the library writes to a ``.yaml`` file."""
-    data = spec_to_json(spec)
-    if not data["containerEdits"]:
-        del data["containerEdits"]
-    lines = ["---"]
-    _yaml_mapping(data, 0, lines)
-    return "\n".join(lines) + "\n"
-
-
-def _yaml_mapping(data: Mapping[str, Any], indent: int, lines: list[str]) -> None:
-    pad = " " * indent
-    for key, value in data.items():
-        if isinstance(value, dict) and value:
-            lines.append(f"{pad}{_yaml_scalar(key)}:")
-            _yaml_mapping(value, indent + 4, lines)
-        elif isinstance(value, list) and value:
-            lines.append(f"{pad}{_yaml_scalar(key)}:")
-            for item in value:
-                _yaml_item(item, indent + 4, lines)
-        else:
-            lines.append(f"{pad}{_yaml_scalar(key)}: {_yaml_scalar(value)}")
-
-
-def _yaml_item(item: Any, indent: int, lines: list[str]) -> None:
-    pad = " " * indent
-    if isinstance(item, dict) and item:
-        inner: list[str] = []
-        _yaml_mapping(item, indent + 2, inner)
-        lines.append(f"{pad}- {inner[0][indent + 2 :]}")
-        lines.extend(inner[1:])
-    else:
-        lines.append(f"{pad}- {_yaml_scalar(item)}")
-
-
-_YAML_WORDS = re.compile(r"(?i:|~|null|true|false|yes|no|on|off|y|n|\.nan|[-+]?\.inf|<<|=)\Z")
-_YAML_NUMBERS = re.compile(
-    r"[-+]?(0b[01_]+|0o?[0-7_]+|0x[0-9a-fA-F_]+|[0-9][0-9_]*|[-+]?(\.[0-9]+|[0-9][0-9_]*(\.[0-9_]*)?)([eE][-+]?[0-9]+)?)\Z"
-)
-_YAML_BASE60 = re.compile(r"[-+]?[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?\Z")
-_YAML_DATE = re.compile(r"\d{4}-\d\d?-\d\d?([Tt ].*)?\Z")
-
-
-def _yaml_scalar(value: Any) -> str:
-    """A scalar as Go's yaml.v3 writes it: plain where that reads back as the same value, else double quoted (single where it can)."""
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, int):
-        return str(value)
-    if isinstance(value, list | dict):
-        return "[]" if isinstance(value, list) else "{}"
-    text = str(value)
-    if any(p.match(text) for p in (_YAML_WORDS, _YAML_NUMBERS, _YAML_BASE60, _YAML_DATE)):
-        return _double_quoted(text)
-    if not text.isprintable():
-        return _double_quoted(text)
-    special = text[0] in "-?:,[]{}#&*!|>'\"%@` " and not (text[0] in "-?:" and len(text) > 1 and text[1] != " ")
-    if special or text[-1] in " :" or ": " in text or " #" in text:
-        return "'" + text.replace("'", "''") + "'"
-    return text
-
-
-_YAML_ESCAPES = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r"}
-
-
-def _double_quoted(text: str) -> str:
-    out = []
-    for c in text:
-        code = ord(c)
-        if c in _YAML_ESCAPES:
-            out.append(_YAML_ESCAPES[c])
-        elif c.isprintable():
-            out.append(c)
-        else:
-            out.append(f"\\x{code:02X}" if code < 0x100 else f"\\u{code:04X}" if code < 0x10000 else f"\\U{code:08X}")
-    return f'"{"".join(out)}"'
 
 
 class _Decoder:
@@ -274,7 +183,7 @@ class _Decoder:
                 value = int(value)  # the YAML step writes it to JSON without a fraction
             if isinstance(value, int) and low <= value <= high:
                 return value
-            self._mismatch(f"number {_json_number(value)}", go_type)
+            self._mismatch(f"number {json_number(value)}", go_type)
             return zero
         self._mismatch(_json_kind(value), go_type)
         return zero
@@ -332,41 +241,3 @@ def _coerce(value: Any, go_type: str | None) -> Any:
         if isinstance(value, int | float):
             return format_number(value)
     return value
-
-
-def format_number(value: int | float) -> str:
-    """A YAML number that stands where a string is wanted: Go's FormatInt, or FormatFloat(f, 'g', -1, 32)."""
-    if isinstance(value, int):
-        return str(value)
-    if not math.isfinite(value):
-        return "NaN" if math.isnan(value) else "+Inf" if value > 0 else "-Inf"
-
-    single = struct.unpack("f", struct.pack("f", max(min(value, 3.4e38), -3.4e38)))[0]
-    shortest = next(t for t in (f"{single:.{p}e}" for p in range(18)) if _same_single(float(t), single))
-    return _go_number(shortest, -4, 6)
-
-
-def _json_number(value: int | float) -> str:
-    """A number as ``encoding/json`` writes it."""
-    if isinstance(value, int):
-        return str(value)
-    shortest = next(t for t in (f"{value:.{p}e}" for p in range(18)) if float(t) == value)
-    return _go_number(shortest, -6, 21)
-
-
-def _go_number(scientific: str, low: int, high: int) -> str:
-    """Go's shorter notation of ``D.DDDe+XX``: without an exponent when that is at least `low` and below `high`."""
-    mantissa, _, exponent = scientific.partition("e")
-    sign, digits = ("-", mantissa[1:]) if mantissa.startswith("-") else ("", mantissa)
-    digits, power = digits.replace(".", "").rstrip("0") or "0", int(exponent)
-    if not low <= power < high:
-        fraction = f".{digits[1:]}" if len(digits) > 1 else ""
-        return f"{sign}{digits[0]}{fraction}e{'-' if power < 0 else '+'}{abs(power):02}"
-    if power < 0:
-        return f"{sign}0.{'0' * (-power - 1)}{digits}"
-    whole, fraction = digits[: power + 1].ljust(power + 1, "0"), digits[power + 1 :]
-    return f"{sign}{whole}{'.' if fraction else ''}{fraction}"
-
-
-def _same_single(a: float, b: float) -> bool:
-    return struct.pack("f", a) == struct.pack("f", b)

@@ -10,6 +10,7 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
+from nvsim.inject.cdi.go_numbers import format_number
 from nvsim.inject.log import ToolFailure
 from nvsim.toolkit.go_text import go_quote
 
@@ -160,8 +161,6 @@ def _construct(node: Node, duplicates: list[str], depth: int) -> Any:
 
 
 def _key_text(key: Any) -> str:
-    from nvsim.inject.cdi.load import format_number
-
     if isinstance(key, str):
         return key
     if isinstance(key, bool):
@@ -175,8 +174,6 @@ def _key_text(key: Any) -> str:
 
 def _go_syntax(value: Any) -> str:
     """A value as Go prints it with ``%#v``."""
-    from nvsim.inject.cdi.load import format_number
-
     if isinstance(value, dict):
         items = (f"{go_quote(k)}:{_go_syntax(value[k])}" for k in sorted(value))
         return f"map[interface {{}}]interface {{}}{{{', '.join(items)}}}"

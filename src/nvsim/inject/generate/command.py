@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 
 from attrs import evolve, frozen
 
-from nvsim.inject.cdi.load import dump_json, dump_yaml, parse_spec
+from nvsim.inject.cdi.dump import dump_json, dump_yaml
+from nvsim.inject.cdi.load import parse_spec
 from nvsim.inject.cdi.spec import CdiDevice, CdiSpec, Edits, with_minimum_version
 from nvsim.inject.cdi.transform import transform_root
 from nvsim.inject.cdi.validate import spec_error
