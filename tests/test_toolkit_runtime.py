@@ -92,6 +92,18 @@ def test_cdi_mode_names_the_devices_that_no_spec_has() -> None:
     assert ("warning", "could not resolve CDI devices: [nvidia.com/gpu=7]") in done.log
 
 
+@pytest.mark.parametrize(
+    ("release", "named"), [("1.17.9", "nvidia.com/gpu=0/1"), ("1.18.2", "nvidia.com/gpu=nvidia.com/gpu=0/1")]
+)
+def test_a_mount_that_names_no_cdi_device_was_once_taken_as_it_is(release: str, named: str) -> None:
+    mount = {"destination": "/var/run/nvidia-container-devices/cdi/nvidia.com/gpu/0/1", "source": "/dev/null"}
+    config = mode("cdi", "[x]\n").replace(
+        "[nvidia", "accept-nvidia-visible-devices-as-volume-mounts = true\n[nvidia", 1
+    )
+    done = run(release=release, config=config, spec=spec(mounts=[mount]))
+    assert done.error is not None and done.error.endswith(f"unresolvable CDI devices {named}")
+
+
 def test_auto_is_legacy_in_old_releases_and_needs_nvml_in_new_ones() -> None:
     assert run("NVIDIA_VISIBLE_DEVICES=all", release="1.16.2").mode == "legacy"
     done = run("NVIDIA_VISIBLE_DEVICES=all")

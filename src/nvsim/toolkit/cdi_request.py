@@ -104,16 +104,18 @@ def _csv(view: ImageView, modifiers: tuple[str, ...], release: Release) -> CdiRe
 
 def _cdi(view: ImageView, mode: str, modifiers: tuple[str, ...], default_kind: str, release: Release) -> CdiRequest:
     if release.annotations == "image":
-        requested, error = visible_devices(view, release, "runtime"), None
+        looked_up = _LookUp(visible_devices(view, release, "runtime"))
     else:
-        requested, error = _cdi_devices_before_1_18(view, release)
-    if error is not None:
-        return CdiRequest("conflict", modifiers, requested.because, error=error)
+        looked_up = _cdi_devices_before_1_18(view, release)
+    requested = looked_up.requested
+    if looked_up.error is not None:
+        return CdiRequest("conflict", modifiers, requested.because, error=looked_up.error)
     if not requested.ids:
         return CdiRequest("none", modifiers, requested.because, log=requested.log)
     kind = {"jit-cdi": AUTOMATIC_KIND}.get(mode, default_kind) if release.cdi_default_kind == "config" else FIXED_KIND
     names = [i or release.cdi_none_name for i in requested.ids]
-    qualified = [n if is_qualified(n, digits=release.cdi_digit_names) else f"{kind}={n}" for n in names]
+    whole = looked_up.whole_names
+    qualified = [n if whole or is_qualified(n, digits=release.cdi_digit_names) else f"{kind}={n}" for n in names]
     if requested.because.input == UNPRIVILEGED_KEY:  # only before 1.18: the look-up of 1.18 has told it already
         text = f"Ignoring devices specified in {VISIBLE}: {go_list(qualified)}"
         return CdiRequest("none", modifiers, requested.because, log=(("warning", text),))
@@ -133,27 +135,39 @@ def _cdi(view: ImageView, mode: str, modifiers: tuple[str, ...], default_kind: s
     return evolve(base, route="automatic", generate=generated_for((*automatic, *extra)))
 
 
-def _cdi_devices_before_1_18(view: ImageView, release: Release) -> tuple[Requested, str | None]:
-    """The devices of CDI mode when it looked them up itself: annotations, mounts, environment; and the error text."""
+@frozen(slots=True)
+class _LookUp:
+    """The devices of CDI mode; `whole_names`: they are taken as they are, with no kind put before a name that is not qualified."""
+
+    requested: Requested
+    error: str | None = None
+    whole_names: bool = False
+
+
+def _cdi_devices_before_1_18(view: ImageView, release: Release) -> _LookUp:
+    """The devices of CDI mode when it looked them up itself: annotations, mounts, environment; or the error text."""
     prefixes = (CDI_PREFIX,) if release.annotations == "cdi-library" else view.annotation_prefixes
     annotated, error = checked_annotation_devices(view.annotations, prefixes, release)
     keys = annotation_keys(view.annotations, prefixes) or (CDI_PREFIX,)
     why = Because(f"annotation {keys[0]}", "annotations ask for devices")
     if error is not None:
-        return Requested(None, why), f"{DEVICES_FAILED}failed to parse container annotations: {error}"
+        return _LookUp(Requested(None, why), f"{DEVICES_FAILED}failed to parse container annotations: {error}")
     found = env_list(view, (VISIBLE,), release)
     if release.annotations == "cdi-library":
         both = sorted({*(found.ids or ()), *annotated})
-        return Requested(tuple(both) or None, why if annotated else found.because), None
+        return _LookUp(Requested(tuple(both) or None, why if annotated else found.because))
     if annotated:
-        return Requested(annotated, why), None
+        return _LookUp(Requested(annotated, why))
     if release.cdi_mount_devices and view.accept_volume_mounts:
         mounted = cdi_mount_devices(view.mounts)
         if mounted:
-            return Requested(mounted, Because(f"mount {ROOT}", f"volume mounts ask for {','.join(mounted)}")), None
+            why = Because(f"mount {ROOT}", f"volume mounts ask for {','.join(mounted)}")
+            return _LookUp(Requested(mounted, why), whole_names=True)
     if found.ids is None or view.privileged or view.accept_envvar_unprivileged:
-        return found, None
-    return evolve(found, because=Because(UNPRIVILEGED_KEY, "only privileged containers may ask by environment")), None
+        return _LookUp(found)
+    return _LookUp(
+        evolve(found, because=Because(UNPRIVILEGED_KEY, "only privileged containers may ask by environment"))
+    )
 
 
 def generated_for(devices: Iterable[str]) -> tuple[Generated, ...]:
