@@ -104,6 +104,13 @@ def test_a_mount_that_names_no_cdi_device_was_once_taken_as_it_is(release: str, 
     assert done.error is not None and done.error.endswith(f"unresolvable CDI devices {named}")
 
 
+def test_automatic_devices_on_tegra_were_once_looked_for_in_spec_files() -> None:
+    tegra = {"files": {"/etc/nv_tegra_release": ""}}
+    old = run("NVIDIA_VISIBLE_DEVICES=runtime.nvidia.com/gpu=0", release="1.16.2", host=tegra)
+    assert old.error is not None and old.error.endswith("unresolvable CDI devices runtime.nvidia.com/gpu=0")
+    assert run("NVIDIA_VISIBLE_DEVICES=runtime.nvidia.com/gpu=0", release="1.18.2", host=tegra).exit == 0
+
+
 def test_auto_is_legacy_in_old_releases_and_needs_nvml_in_new_ones() -> None:
     assert run("NVIDIA_VISIBLE_DEVICES=all", release="1.16.2").mode == "legacy"
     done = run("NVIDIA_VISIBLE_DEVICES=all")

@@ -24,13 +24,14 @@ from nvsim.toolkit.cdi_request import Generated
 from nvsim.toolkit.go_text import go_list, go_quote
 
 _AUTOMATIC_VENDOR = "runtime.nvidia.com"
+_NOT_BY_ID = {"csv": "for CSV files", "wsl": "on WSL"}
 _NVIDIA_HOOKS = ("nvidia-container-runtime-hook", "nvidia-container-toolkit")
 
 
 @frozen(slots=True)
 class CdiSettings:
     """What generated specs depend on besides the request: keys of config.toml, and the release. `hook_path` is resolved. `every_csv`:
-    all CSV files, not the base ones."""
+    all CSV files, not the base ones. `modes`: of generators that can be asked for devices, "nvml" alone or "all"."""
 
     driver_root: str = ""
     hook_path: str = "/usr/bin/nvidia-ctk"
@@ -42,6 +43,7 @@ class CdiSettings:
     every_csv: bool = False
     empty_ldcache_hook: bool = False
     driver_search: DriverSearch = NEWEST_SEARCH
+    modes: str = "all"
 
 
 @frozen(slots=True)
@@ -98,6 +100,9 @@ def generated_specs(host: CdiHost, settings: CdiSettings, requests: Sequence[Gen
         )
         try:
             generator = new_generator(host, log, options)
+            if settings.modes == "nvml" and generator.mode in _NOT_BY_ID:
+                where = _NOT_BY_ID[generator.mode]
+                raise ToolFailure(f"failed to get CDI device specs: GetDeviceSpecsByID is not supported {where}")
             out.append(generate_spec(generator, request.ids or (), _AUTOMATIC_VENDOR, request.cls or ""))
         except ToolFailure as e:
             raise e.within(f"failed to generate CDI spec for mode {go_quote(request.mode)}") from None

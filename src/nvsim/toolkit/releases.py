@@ -53,6 +53,7 @@ class Release:
     csv_step: Literal["hooks", "spec", "spec-void", "spec-by-device"] = field(kw_only=True)
     cdi_none_name: str = field(kw_only=True)
     automatic_devices: Literal["none", "fall-back", "required"] = field(kw_only=True)
+    automatic_modes: Literal["nvml", "all"] = field(kw_only=True)
     modes: tuple[str, ...] = field(kw_only=True)
     auto_cdi: Literal["never", "env", "env-and-mounts", "visible"] = field(kw_only=True)
     hook_auto_sees_mounts: bool = field(kw_only=True)

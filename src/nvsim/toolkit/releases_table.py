@@ -196,6 +196,12 @@ BEHAVIOURS = (
         ("1.15.0", "fall-back", "their spec is generated; a failure falls back to the spec files"),
         ("1.18.0", "required", "their spec is generated; a failure is an error"),
     ),
+    _behaviour(
+        "automatic_modes",
+        "hosts on which a CDI spec is generated for automatic devices",
+        ("", "nvml", "those with NVML; not Tegra (csv), not WSL"),
+        ("1.18.0", "all", "all"),
+    ),
     # ---- mode --------------------------------------------------------------------------------------------------------
     _behaviour(
         "modes",
