@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from attrs import evolve
 
-from legacyhosts import LIB, NEW, OLD, cache_entry, configure, host_tree, library, make_host, make_root
+from legacyhosts import GPU, LIB, NEW, OLD, cache_entry, configure, host_tree, library, make_host, make_root
+from nvsim.host.profile import MigDevice
 from nvsim.inject.legacy.accounts import Accounts
 from nvsim.inject.legacy.args import CliArgs, UsageError, parse_args
 from nvsim.inject.legacy.engine import engine_named
-from nvsim.inject.legacy.run import plan_legacy
+from nvsim.inject.legacy.run import plan_legacy, run_cli
 from nvsim.inject.plan import PlannedMount
 from nvsim.rootfs.overlay import RootFS
 
@@ -159,3 +161,21 @@ def test_the_ldconfig_of_the_image_cannot_write_where_the_mode_forbids_it() -> N
     closed = make_root(**(entries | {"/etc": {"type": "dir", "mode": "0555"}}))
     stderr = "ldcache error: process /sbin/ldconfig failed with error code: 1"
     assert refusal({}, "--ldconfig=/sbin/ldconfig", root=closed) == stderr
+
+
+def test_listing_mig_administration_names_every_capability_node_of_the_gpu() -> None:
+    gpu = evolve(GPU, mig=(MigDevice("MIG-1", 1, 0),), mig_enabled=True)
+    devices = {"type": "file", "size": 20, "text": "Character devices:\n234 nvidia-caps\n"}
+    host = make_host((gpu,), **{"/proc/devices": devices})
+    shown = run_cli(
+        host, None, ("list", "--device=all", "--mig-config=all"), env={"PATH": "/usr/bin"}, engine=NEW
+    ).stdout
+    top = "/proc/driver/nvidia/capabilities"
+    nodes = [f"/dev/nvidia-caps/nvidia-cap{minor}" for minor in (12, 13)]
+    assert shown[-6:] == (
+        f"{top}/mig/config",
+        "/dev/nvidia-caps/nvidia-cap1",
+        f"{top}/gpu0",
+        "/dev/nvidia-caps",
+        *nodes,
+    )

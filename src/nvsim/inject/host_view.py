@@ -48,7 +48,7 @@ def _host_view(host: HostProfile, driver_root: str) -> Tree:
 
 
 def _module_files(host: HostProfile) -> dict[str, Node]:
-    """The files below /proc/driver/nvidia."""
+    """The files below /proc/driver/nvidia and /proc/driver/nvidia-caps."""
     gpus = [
         {
             "minor": g.minor,
@@ -68,4 +68,4 @@ def _module_files(host: HostProfile) -> dict[str, Node]:
     tree = tree_from_json(
         {p: e for p, e in entries.items() if p.startswith(PROC_DRIVER)}, f"{host.name} /proc", _KERNEL
     )
-    return dict(walk(tree, PROC_DRIVER))
+    return dict(walk(tree, "/proc/driver"))

@@ -364,15 +364,18 @@ def _imex(setting: Setting, channel: int, nodes: list[DeviceNode]) -> Iterable[S
 
 
 def _cap_minor(root: Root, path: str) -> int:
+    """The minor number of a capability's device node. Raises `EngineFailure`."""
+    minor = cap_minor(root, path)
+    if minor is None:
+        raise failure(f"unable to get cap device attributes: {path}", "ENOENT")
+    return minor
+
+
+def cap_minor(root: Root, path: str) -> int | None:
     """The minor number that a capability file tells (nvidia-modprobe ``nvidia_cap_get_device_file_attrs``)."""
     node = root.node(path)
     for line in (node.facts.text or "").splitlines() if isinstance(node, File) else ():
         key, _, value = line.partition(":")
         if key == "DeviceFileMinor" and value.strip().isdigit():
             return int(value)
-    raise failure(f"unable to get cap device attributes: {path}", "ENOENT")
-
-
-def listed_caps_device(root: Root, path: str) -> str:
-    """The device node that belongs to a capability file."""
-    return f"{CAPS_DEV}/nvidia-cap{_cap_minor(root, path)}"
+    return None

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
+
 from nvsim.host.profile import HostProfile
 from nvsim.inject.host_view import busid8
 from nvsim.inject.legacy.args import CliArgs
 from nvsim.inject.legacy.devices import Selection
 from nvsim.inject.legacy.host import DriverInfo
 from nvsim.inject.legacy.paths import Root
-from nvsim.inject.legacy.plan import CAPS_DEV, CAPS_PROC, IMEX_DEV, listed_caps_device
+from nvsim.inject.legacy.plan import CAPS_DEV, CAPS_PROC, IMEX_DEV, cap_minor
+from nvsim.rootfs.node import File
+
+_MIG_MINORS = "/proc/driver/nvidia-caps/mig-minors"
 
 
 def info_lines(host: HostProfile, args: CliArgs, version: str, *, wsl: bool) -> tuple[str, ...]:
@@ -30,6 +35,15 @@ def info_lines(host: HostProfile, args: CliArgs, version: str, *, wsl: bool) -> 
     return tuple(out)
 
 
+def _mig_nodes(root: Root, minor: int) -> list[str]:
+    """The device nodes of all MIG capabilities of a GPU, as the kernel module's table of minor numbers has them."""
+    node = root.tree.node(_MIG_MINORS)
+    text = (node.facts.text or "") if isinstance(node, File) else ""
+    return [
+        f"{CAPS_DEV}/nvidia-cap{m[2]}" for m in re.finditer(r"(?m)^gpu(\d+)\S+ +(\d+)$", text) if int(m[1]) == minor
+    ]
+
+
 def list_lines(
     root: Root,
     args: CliArgs,
@@ -42,10 +56,12 @@ def list_lines(
     caps_devices: bool,
     imex: tuple[int, ...],
 ) -> tuple[str, ...]:
-    """The lines of ``list``. `caps_devices`: capability files have device nodes on this host. Raises `EngineFailure`."""
+    """The lines of ``list``. `caps_devices`: capability files have device nodes on this host."""
 
-    def caps(path: str) -> list[str]:
-        return [path, *([listed_caps_device(root, path)] if caps_devices else [])]
+    def nodes(*paths: str) -> list[str]:
+        """The device nodes of capability files; one that tells no number is left out."""
+        minors = [cap_minor(root, p) for p in paths] if caps_devices else []
+        return [f"{CAPS_DEV}/nvidia-cap{m}" for m in minors if m is not None]
 
     out: list[str] = []
     if args.devices is not None:
@@ -56,17 +72,16 @@ def list_lines(
             for mig in selected.migs:
                 top = f"{CAPS_PROC}/gpu{mig.parent.gpu.minor}/mig/gi{mig.device.gi}"
                 paths = (f"{top}/access", f"{top}/ci{mig.device.ci}/access")
-                out += paths
-                if caps_devices:
-                    out += [listed_caps_device(root, p) for p in paths]
+                out += [*paths, *nodes(*paths)]
     out += [f"{IMEX_DEV}/channel{channel}" for channel in imex]
     for what, selection in (("config", mig_config), ("monitor", mig_monitor)):
         if selection.all and selection.gpus:
-            out += caps(f"{CAPS_PROC}/mig/{what}")
+            path = f"{CAPS_PROC}/mig/{what}"
+            out += [path, *nodes(path)]
             for gpu in selection.gpus:
                 out.append(f"{CAPS_PROC}/gpu{gpu.gpu.minor}")
                 if caps_devices:
-                    out.append(CAPS_DEV)
+                    out += [CAPS_DEV, *_mig_nodes(root, gpu.gpu.minor)]
     if "binaries" in args.listed:
         out += [f.path for f in info.binaries]
     if "libraries" in args.listed:

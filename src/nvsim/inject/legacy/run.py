@@ -161,19 +161,16 @@ def _report(host: HostProfile, args: CliArgs, engine: Engine, env: Mapping[str, 
     wsl = bool(facts.stores)
     if args.command == "info":
         return info_lines(host, args, facts.version, wsl=wsl)
-    return _stage(
-        "detection error",
-        lambda: list_lines(
-            root,
-            args,
-            driver.info,
-            driver.selected,
-            driver.mig_config,
-            driver.mig_monitor,
-            wsl=wsl,
-            caps_devices=_caps_major(root.tree) is not None,
-            imex=imex,
-        ),
+    return list_lines(
+        root,
+        args,
+        driver.info,
+        driver.selected,
+        driver.mig_config,
+        driver.mig_monitor,
+        wsl=wsl,
+        caps_devices=_caps_major(root.tree) is not None,
+        imex=imex,
     )
 
 
