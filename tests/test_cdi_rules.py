@@ -58,6 +58,9 @@ def test_the_library_says_the_same(record: dict[str, Any]) -> None:
     assert cdi_vectors.normal(got) == cdi_vectors.normal(want)
 
 
+LAUGHS = "a0: &a0 [x]\n" + "".join(f"a{i}: &a{i} [{','.join([f'*a{i - 1}'] * 10)}]\n" for i in range(1, 9))
+
+
 def test_a_one_letter_vendor_crashes_the_library() -> None:
     with pytest.raises(NamePanic, match="slice bounds out of range"):
         parse_name("v/gpu=0")
@@ -72,6 +75,8 @@ def test_a_one_letter_vendor_crashes_the_library() -> None:
         ("devices: [{name: a, containerEdits: {env: 1}}]\n", "field ContainerEdits.devices.containerEdits.env of type"),
         ("a: 1\nb: [\n", "yaml: line 2: did not find expected node content"),
         ("a: b: c\n", "mapping values are not allowed in this context"),
+        ("kind: &a [*a]\n", "yaml: anchor 'a' value contains itself"),
+        (LAUGHS, "yaml: document contains excessive aliasing"),
     ],
 )
 def test_a_broken_spec_is_told_in_the_words_of_the_library(text: str, error: str) -> None:

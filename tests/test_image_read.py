@@ -195,3 +195,15 @@ def test_a_given_config_replaces_the_images_own(tmp_path: Path) -> None:
     path.write_text(json.dumps({"Env": "B=2"}))
     with pytest.raises(InputError, match="Env: must be a list of strings"):
         load_image("example:debian12", DATA, image_config=path)
+
+
+@pytest.mark.parametrize(
+    ("entries", "said"),
+    [
+        ({"/a": {"type": "symlink"}}, "symlink needs 'target'"),
+        ({"a": {"type": "dir"}}, "is not a canonical absolute path"),
+    ],
+)
+def test_a_broken_entry_of_a_tree_file_is_told(entries: dict[str, Any], said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        image_from_json({"format": "nvsim-tree/1", "tree": entries}, "x")

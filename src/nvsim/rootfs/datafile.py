@@ -90,12 +90,14 @@ def canonical_entries(entries: Mapping[str, Any], source: str) -> dict[str, Any]
     """The same tree entries with every path's directory part resolved through the symlink entries among them.
 
     ``/lib/x`` becomes ``/usr/lib/x`` when ``/lib`` is a symlink to ``usr/lib``. Of two entries for one place the later one wins, but a
-    directory entry never replaces a link. Raises `InputError` for a loop of links.
+    directory entry never replaces a link. Raises `InputError` for a loop of links and for a path that is not absolute.
     """
-    links = {p: e["target"] for p, e in entries.items() if isinstance(e, Mapping) and e.get("type") == "symlink"}
+    links = {p: e.get("target") for p, e in entries.items() if isinstance(e, Mapping) and e.get("type") == "symlink"}
     known: dict[str, str] = {"": ""}
     out: dict[str, Any] = {}
     for path, entry in entries.items():
+        if not path.startswith("/"):
+            raise InputError(f"{path!r} is not a canonical absolute path", source=source)
         head, _, last = path.rpartition("/")
         real = f"{_real_directory(head, links, known, source)}/{last}"
         if real in out and isinstance(entry, Mapping) and entry.get("type") == "dir":

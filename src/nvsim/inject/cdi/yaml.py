@@ -33,10 +33,10 @@ def first_document(text: str) -> Any:
     node = _compose(text)
     if node is None:
         return None
-    duplicates: list[str] = []
-    value = _construct(node, duplicates, 0)
-    if duplicates:
-        raise ToolFailure("yaml: unmarshal errors:\n" + "\n".join(f"  {d}" for d in duplicates))
+    reading = _Reading(text)
+    value = _construct(node, reading, 0)
+    if reading.duplicates:
+        raise ToolFailure("yaml: unmarshal errors:\n" + "\n".join(f"  {d}" for d in reading.duplicates))
     return value
 
 
@@ -128,33 +128,76 @@ _PROBLEMS = (
 )
 
 
-def _construct(node: Node, duplicates: list[str], depth: int) -> Any:
-    from yaml.nodes import MappingNode, ScalarNode, SequenceNode
+class _Reading:
+    """What is counted while a document becomes values: duplicate keys, and how much of it comes from aliases (yaml.v2 ``decode.go``)."""
 
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.duplicates: list[str] = []
+        self.met: set[int] = set()
+        self.open: set[int] = set()
+        self.values = self.aliased = self.alias_depth = 0
+
+    def enter(self, node: Node) -> bool:
+        """Count `node`, whose values follow. Whether it is an alias. Raises `ToolFailure` for a loop and for too many aliases."""
+        if id(node) in self.open:
+            anchor = re.compile(r"&([^\s,\[\]{}]+)").search(self.text, node.start_mark.index)
+            raise ToolFailure(f"yaml: anchor '{anchor[1] if anchor else ''}' value contains itself")
+        alias = self.alias_depth == 0 and id(node) in self.met
+        self.met.add(id(node))
+        self.open.add(id(node))
+        self.alias_depth += alias
+        self.values += 1
+        self.aliased += self.alias_depth > 0
+        if self.aliased > 100 and self.values > 1000 and self.aliased / self.values > _alias_ratio(self.values):
+            raise ToolFailure("yaml: document contains excessive aliasing")
+        return alias
+
+    def leave(self, node: Node, alias: bool) -> None:
+        self.open.discard(id(node))
+        self.alias_depth -= alias
+
+
+def _alias_ratio(values: int) -> float:
+    """The part of a document's values that may come from aliases: 99 % of small ones, 10 % of large ones."""
+    low, high = 400_000, 4_000_000
+    return 0.99 - 0.89 * (min(max(values, low), high) - low) / (high - low)
+
+
+def _construct(node: Node, reading: _Reading, depth: int) -> Any:
     if depth > _MAX_DEPTH:
         raise ToolFailure("yaml: exceeded max depth of 10000")
+    alias = reading.enter(node)
+    value = _value(node, reading, depth)
+    reading.leave(node, alias)
+    return value
+
+
+def _value(node: Node, reading: _Reading, depth: int) -> Any:
+    from yaml.nodes import MappingNode, ScalarNode, SequenceNode
+
     if isinstance(node, ScalarNode):
         return _scalar(node)
     if isinstance(node, SequenceNode):
-        return [_construct(item, duplicates, depth + 1) for item in node.value]
+        return [_construct(item, reading, depth + 1) for item in node.value]
     assert isinstance(node, MappingNode)
     out: dict[str, Any] = {}
     merged: dict[str, Any] = {}
     for key_node, value_node in node.value:
         if isinstance(key_node, ScalarNode) and key_node.value == "<<" and key_node.style is None:
-            below = _construct(value_node, duplicates, depth + 1)
+            below = _construct(value_node, reading, depth + 1)
             for source in below if isinstance(below, list) else [below]:
                 if not isinstance(source, dict):
                     raise ToolFailure("yaml: map merge requires map or sequence of maps as the value")
                 for k, v in source.items():
                     merged.setdefault(k, v)
             continue
-        key = _construct(key_node, duplicates, depth + 1)
-        value = _construct(value_node, duplicates, depth + 1)
+        key = _construct(key_node, reading, depth + 1)
+        value = _construct(value_node, reading, depth + 1)
         name = _key_text(key)
         if name in out:
             shown = go_quote(key) if isinstance(key, str) else name
-            duplicates.append(f"line {key_node.start_mark.line + 1}: key {shown} already set in map")
+            reading.duplicates.append(f"line {key_node.start_mark.line + 1}: key {shown} already set in map")
         else:
             out[name] = value
     return {**{k: v for k, v in merged.items() if k not in out}, **out}
