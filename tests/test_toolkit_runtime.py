@@ -104,6 +104,20 @@ def test_a_mount_that_names_no_cdi_device_was_once_taken_as_it_is(release: str, 
     assert done.error is not None and done.error.endswith(f"unresolvable CDI devices {named}")
 
 
+@pytest.mark.parametrize(("release", "changed"), [("1.10.0", True), ("1.11.0", False)])
+def test_csv_mode_once_took_the_first_of_two_entries(release: str, changed: bool) -> None:
+    disabled = "NVIDIA_DISABLE_REQUIRE=true"
+    last_is_void = ("NVIDIA_VISIBLE_DEVICES=all", "NVIDIA_VISIBLE_DEVICES=void", disabled)
+    assert bool(run(*last_is_void, release=release, config=mode("csv")).edits) is changed
+    first_is_void = ("NVIDIA_VISIBLE_DEVICES=void", "NVIDIA_VISIBLE_DEVICES=all", disabled)
+    assert bool(run(*first_is_void, release=release, config=mode("csv")).edits) is not changed
+
+
+def test_csv_mode_of_1_10_takes_a_bare_name_as_no_request() -> None:
+    assert run("NVIDIA_VISIBLE_DEVICES", release="1.10.0", config=mode("csv")).exit == 0
+    assert run("NVIDIA_VISIBLE_DEVICES", release="1.11.0", config=mode("csv")).exit == 1
+
+
 def test_automatic_devices_on_tegra_were_once_looked_for_in_spec_files() -> None:
     tegra = {"files": {"/etc/nv_tegra_release": ""}}
     old = run("NVIDIA_VISIBLE_DEVICES=runtime.nvidia.com/gpu=0", release="1.16.2", host=tegra)

@@ -5,7 +5,8 @@ What it decides is in `nvsim.toolkit.runtime`; here the steps of the mode become
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 from attrs import define, evolve, field, frozen
 
@@ -18,6 +19,7 @@ from nvsim.toolkit.cdi_name import NamePanic
 from nvsim.toolkit.cdi_request import DEVICES_FAILED, steps_of
 from nvsim.toolkit.config import ConfigCrash
 from nvsim.toolkit.config_schema import ToolkitConfig
+from nvsim.toolkit.devices import VISIBLE
 from nvsim.toolkit.go_strings import log_line
 from nvsim.toolkit.hook_input import HostFiles
 from nvsim.toolkit.image import BadEnvironment, ImageView
@@ -186,14 +188,28 @@ def _edits(run: _Run, config: ToolkitConfig, view: ImageView) -> Editing:
     return Editing(run.process, run.host, run.files, config, run.release, run.log, view, run.mode)
 
 
+def _first_entries(env: Sequence[str]) -> dict[str, str]:
+    """What csv mode looks up in the list itself; "" where it is not there or no assignment."""
+    first: dict[str, str] = {}
+    for entry in env:
+        name, _, value = entry.partition("=")
+        first.setdefault(name, value)
+    return {name: first.get(name, "") for name in (VISIBLE, "NVIDIA_REQUIRE_JETPACK")}
+
+
 def _old_view(spec: Spec, config: ToolkitConfig, release: Release, mode: str, step: str) -> ImageView:
     """The view up to 1.13, where an environment that is no map matters only once it is looked at. Raises `RuntimeFailure`."""
     prefixes = config.runtime.modes.cdi.annotation_prefixes
+    process: dict[str, Any] = spec.get("process") or {}
+    asked = _first_entries(process.get("env") or ()) if mode == "csv" and release.csv_environment == "first" else {}
     try:
-        return spec_view(spec, config, release, prefixes)
+        view = spec_view(spec, config, release, prefixes)
+        return evolve(view, env={**view.env, **asked})
     except BadEnvironment as e:
-        process = {k: v for k, v in (spec.get("process") or {}).items() if k != "env"}
-        view = spec_view({**spec, "process": process}, config, release, prefixes)
+        without = {k: v for k, v in process.items() if k != "env"}
+        view = spec_view({**spec, "process": without}, config, release, prefixes)
+        if asked and asked[VISIBLE] in ("", "void"):
+            return evolve(view, env=asked)
         first = mode == "cdi" and release.annotations == "strict"
         if first and (annotation_devices(view.annotations, prefixes)):
             return view

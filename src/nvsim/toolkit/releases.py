@@ -50,6 +50,7 @@ class Release:
     cdi_all_expanded: bool = field(kw_only=True)
     edits_form: Literal["bind-path", "bind-name", "bind-name-debug", "rbind-name-debug"] = field(kw_only=True)
     graphics_needs: Literal["ldcache", "nothing", "driver"] = field(kw_only=True)
+    csv_environment: Literal["first", "last"] = field(kw_only=True)
     csv_step: Literal["hooks", "spec", "spec-void", "spec-by-device"] = field(kw_only=True)
     cdi_none_name: str = field(kw_only=True)
     automatic_devices: Literal["none", "fall-back", "required"] = field(kw_only=True)

@@ -176,6 +176,12 @@ BEHAVIOURS = (
         ("1.18.0", "driver", "the version of the driver, else it is an error"),
     ),
     _behaviour(
+        "csv_environment",
+        "a variable that is set twice, in csv mode",
+        ("", "first", "the first counts (NVIDIA_VISIBLE_DEVICES, NVIDIA_REQUIRE_JETPACK)"),
+        ("1.11.0", "last", "the last counts, as elsewhere"),
+    ),
+    _behaviour(
         "csv_step",
         "how csv mode makes its edits",
         ("", "hooks", "mounts of the CSV files; hooks that read the files"),
