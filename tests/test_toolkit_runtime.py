@@ -118,6 +118,15 @@ def test_csv_mode_of_1_10_takes_a_bare_name_as_no_request() -> None:
     assert run("NVIDIA_VISIBLE_DEVICES", release="1.11.0", config=mode("csv")).exit == 1
 
 
+def test_what_is_told_of_the_devices_comes_before_the_crash_on_a_name_of_one_letter() -> None:
+    mount = {"destination": "/var/run/nvidia-container-devices/cdi/a", "source": "/dev/null"}
+    config = "accept-nvidia-visible-devices-as-volume-mounts = true\n"
+    told = answer("hook", {"config": config, "spec": spec("NVIDIA_VISIBLE_DEVICES=A/b=c", mounts=[mount])})
+    text = "Ignoring invalid mount request for CDI device cdi/a: invalid mount CDI device request: cdi/a"
+    end = "Auto-detected mode as ''\nruntime error: slice bounds out of range [1:0]\n"
+    assert told["stderr"] == f'level=warning msg="{text}"\n' * 2 + end
+
+
 def test_automatic_devices_on_tegra_were_once_looked_for_in_spec_files() -> None:
     tegra = {"files": {"/etc/nv_tegra_release": ""}}
     old = run("NVIDIA_VISIBLE_DEVICES=runtime.nvidia.com/gpu=0", release="1.16.2", host=tegra)

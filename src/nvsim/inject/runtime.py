@@ -162,8 +162,11 @@ def _editing(run: _Run, config: ToolkitConfig, load: Callable[[], Spec]) -> tupl
             found = resolve_runtime_mode(spec, config, run.platform, release)
         except BadEnvironment as e:
             raise RuntimeFailure(f"{CONSTRUCT}{e}") from None
-        except NamePanic:  # the line is written when the function is left, however that happens
-            _tell(run, [("info", "Auto-detected mode as ''")])
+        except NamePanic as e:  # the line is written when the function is left, however that happens
+            _tell(run, [*e.log, ("info", "Auto-detected mode as ''")])
+            raise
+        except NvmlCrash as e:
+            _tell(run, e.log)
             raise
         mode, view = found.mode, found.view
         _tell(run, found.log)

@@ -15,7 +15,11 @@ _INNER = _ALPHANUMERIC | frozenset("_-.")
 
 
 class NamePanic(Exception):  # noqa: N818 - a predicted crash of the real program
-    """The Go library panics on this name; the argument is the runtime's text."""
+    """The Go library panics on this name; the argument is the runtime's text. `log`: what was told before, in the same look at the devices."""
+
+    def __init__(self, text: str, log: tuple[tuple[str, str], ...] = ()):
+        super().__init__(text)
+        self.log = log
 
 
 @frozen(slots=True)

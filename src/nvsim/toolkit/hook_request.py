@@ -119,8 +119,11 @@ class _Course:
             return
         try:
             mode = resolve_mode(self.config.runtime.mode, view, self.platform, self.release, "hook")
-        except NamePanic:
-            self.lines.append("Auto-detected mode as ''")
+        except NamePanic as e:
+            self.tell((*e.log, ("info", "Auto-detected mode as ''")))
+            raise
+        except NvmlCrash as e:
+            self.tell(e.log)
             raise
         self.tell(mode.log)
         self.mode = mode.name

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from attrs import frozen
 
-from nvsim.toolkit.cdi_name import is_qualified
+from nvsim.toolkit.cdi_name import NamePanic, is_qualified
 from nvsim.toolkit.devices import VISIBLE, env_list, visible_devices
 from nvsim.toolkit.image import Caller, ImageView
 from nvsim.toolkit.mounts import CDI, mount_requests
@@ -32,7 +32,14 @@ class Platform:
 
 
 class NvmlCrash(Exception):  # noqa: N818 - a predicted crash of the real program
-    """A call of NVML kills the program (SIGSEGV, exit status 2); the argument is what stands on stderr, without the traces."""
+    """A call of NVML kills the program (SIGSEGV, exit status 2); the argument is what stands on stderr, without the traces.
+
+    `log`: what was told before, in the same look at the devices.
+    """
+
+    def __init__(self, text: str, log: tuple[tuple[str, str], ...] = ()):
+        super().__init__(text)
+        self.log = log
 
 
 @frozen(slots=True)
@@ -55,7 +62,7 @@ def resolve_mode(requested: str, view: ImageView, platform: Platform, release: R
     named, why, log = _only_cdi(view, release, caller)
     if not named and platform.nvml and platform.own_build and release.nvml_calls_need_old_linker:
         raise NvmlCrash(
-            "SIGSEGV: segmentation violation\nPC=0x0 m=0 sigcode=1 addr=0x0\nsignal arrived during cgo execution\n"
+            "SIGSEGV: segmentation violation\nPC=0x0 m=0 sigcode=1 addr=0x0\nsignal arrived during cgo execution\n", log
         )
     name, because = ("cdi", why) if named else _by_platform(platform, release, caller)
     return Mode(name, because, (*log, ("info", f"Auto-detected mode as '{name}'")))
@@ -75,7 +82,10 @@ def _only_cdi(view: ImageView, release: Release, caller: Caller) -> tuple[bool, 
         requested = env_list(view, (VISIBLE,), release)
     devices = requested.ids or ()
     why = Because(requested.because.input, "every requested device is a fully-qualified CDI name")
-    named = all(is_qualified(d) for d in devices)
+    try:
+        named = all(is_qualified(d) for d in devices)
+    except NamePanic as e:
+        raise NamePanic(str(e), requested.log) from None
     if named and release.auto_cdi == "env-and-mounts" and (caller == "runtime" or release.hook_auto_sees_mounts):
         mounted = mount_requests(view.mounts)
         named = all(m.startswith(CDI) for m in mounted)
