@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import cdi_vectors
@@ -143,6 +143,7 @@ specs = st.builds(
 )
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])  # drawing whole specs takes long on a busy machine
 @given(specs)
 def test_a_spec_survives_json_and_yaml(spec: CdiSpec) -> None:
     assert parse_spec(dump_json(spec)) == spec
@@ -150,6 +151,7 @@ def test_a_spec_survives_json_and_yaml(spec: CdiSpec) -> None:
     assert spec_from_json(spec_to_json(spec)) == spec
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])  # drawing whole specs takes long on a busy machine
 @given(specs)
 def test_a_spec_with_its_minimum_version_is_valid_and_any_lower_is_not(spec: CdiSpec) -> None:
     assert spec_error(spec) is None
@@ -158,6 +160,7 @@ def test_a_spec_with_its_minimum_version_is_valid_and_any_lower_is_not(spec: Cdi
     assert spec_error(worse) == f"the spec version must be at least v{minimum_version(spec)}"
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(specs, st.data())
 def test_injecting_devices_adds_what_the_spec_says(spec: CdiSpec, data: st.DataObject) -> None:
     registry = load_registry({"/etc/cdi/s.json": dump_json(spec)}, ("/etc/cdi",))
