@@ -140,7 +140,7 @@ def keep_compat(facts: ContainerFacts, version: str, engine: Engine) -> tuple[Co
             skipped.append(Skipped(path, (Because(f"image {path}", reason),)))
     directories = {os.path.dirname(p) for p in kept}
     if facts.compat_mode == "ldconfig" and len(directories) > 1:
-        raise EngineFailure("CUDA compat libraries lie in several directories")
+        raise EngineFailure("(null)")  # no text is set (``get_compat_library_path``)
     directory = directories.pop() if facts.compat_mode == "ldconfig" and kept else None
     return evolve(facts, compat=tuple(kept), compat_dir=directory), tuple(skipped)
 
