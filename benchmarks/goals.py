@@ -8,10 +8,9 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from attrs import frozen
-
 from benchmarks.measure import NVSIM, Command, in_process, interleaved, once
 from benchmarks.peers import Peer, dynamic_files, program_with_many
+from nvsim.frozen import frozen
 
 PYTHON = sys.executable
 RUN = (NVSIM, "run", "--host", "eks-al2-535", "-e", "NVIDIA_VISIBLE_DEVICES=all", "example:nix-torch")

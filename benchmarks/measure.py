@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import median
 
-from attrs import frozen
+from nvsim.frozen import frozen
 
 ROOT = Path(__file__).resolve().parent.parent
 NVSIM = str(Path(sys.executable).with_name("nvsim"))

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from attrs import frozen
+from nvsim.frozen import frozen
 
 LOADERS = ("/lib64/ld-linux-x86-64.so.2", "/lib/ld-linux-aarch64.so.1")
 

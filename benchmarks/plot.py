@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from xml.sax.saxutils import escape
 
-from attrs import frozen
+from nvsim.frozen import frozen
 
 _WIDTH, _HEIGHT, _LEFT, _TOP, _GAP = 300, 220, 64, 34, 44
 _COLOURS = ("#1b6ca8", "#b3541e")

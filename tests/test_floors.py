@@ -11,7 +11,7 @@ import nvsim
 
 ROOT = Path(nvsim.__file__).parent
 FLOORS = [
-    ("errors", "memo"),
+    ("errors", "memo", "frozen"),
     ("elf", "ldcache"),
     ("rootfs",),
     ("loader",),

@@ -11,7 +11,7 @@ import struct
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
-from attrs import field, frozen
+from nvsim.frozen import field, frozen
 
 FLAG_ELF = 0x0001
 FLAG_ELF_LIBC6 = 0x0003
@@ -30,7 +30,7 @@ _ODD_RUN = re.compile("(?<![0-9])0[0-9]|[0-9]{10}")
 NameKey = tuple[tuple[int, int], ...]
 
 
-@frozen(slots=True)
+@frozen
 class CacheEntry:
     """One entry: `name` is the key (usually a soname), `path` the file, `flags` type and architecture (0x0303 = x86-64 libc6).
 
@@ -46,7 +46,7 @@ class CacheEntry:
     osversion: int = 0
 
 
-@frozen(slots=True)
+@frozen
 class LdCache:
     """A cache file: entries in file order.
 

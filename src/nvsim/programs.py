@@ -11,9 +11,8 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Protocol
 
-from attrs import frozen
-
 from nvsim.errors import InputError
+from nvsim.frozen import frozen
 from nvsim.loader.outcome import DlopenCall, DlopenResult, Outcome
 from nvsim.rootfs.glob import glob
 from nvsim.rootfs.node import Behaviour, File
@@ -33,7 +32,7 @@ class LoaderSession(Protocol):
     def dlopen(self, call: DlopenCall) -> DlopenResult: ...
 
 
-@frozen(slots=True)
+@frozen
 class Failure:
     """What a program does when a step fails."""
 
@@ -42,7 +41,7 @@ class Failure:
     exit: int | None = None
 
 
-@frozen(slots=True)
+@frozen
 class Step:
     """One thing that a program does: dlopen the first of `names` that loads, or use the driver (`needs`)."""
 
@@ -55,7 +54,7 @@ class Step:
     failure: Failure = Failure()
 
 
-@frozen(slots=True)
+@frozen
 class Match:
     """How a program is recognised; empty conditions hold."""
 
@@ -66,7 +65,7 @@ class Match:
     mentions: tuple[str, ...] = ()
 
 
-@frozen(slots=True)
+@frozen
 class KnownProgram:
     """One ``nvsim-program/1`` file. `exit` and `stdout` are those of a run without a failure."""
 
@@ -80,7 +79,7 @@ class KnownProgram:
     stdout: str = ""
 
 
-@frozen(slots=True)
+@frozen
 class StepResult:
     """What came of a step: every attempt in order; `ok` None = not made or undecidable; `note` says why in words."""
 
@@ -90,7 +89,7 @@ class StepResult:
     note: str = ""
 
 
-@frozen(slots=True)
+@frozen
 class ProgramRun:
     """What a known program did. `program` None: its image entry told its behaviour. `exit_code` None = not known."""
 

@@ -11,16 +11,16 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
-from attrs import frozen
 
 from nvsim.errors import InputError
+from nvsim.frozen import frozen
 from nvsim.report.style import Style
 
 T = TypeVar("T")
 _PATIENCE = 1.0  # seconds before progress is shown
 
 
-@frozen(slots=True)
+@frozen
 class Output:
     """Where a command's result goes, and in which form. `form` is "text", "json" or another format of the command."""
 

@@ -6,10 +6,10 @@ and symbols; 6xx: devices and the kernel driver; 9xx: about the prediction itsel
 
 from __future__ import annotations
 
-from attrs import frozen
+from nvsim.frozen import frozen
 
 
-@frozen(slots=True)
+@frozen
 class Entry:
     """One kind of finding."""
 

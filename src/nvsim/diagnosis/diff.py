@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from attrs import fields, frozen
-
 from nvsim.diagnosis.model import Diagnosis, Finding
+from nvsim.frozen import fields, frozen
 from nvsim.inject.plan import InjectionPlan
 from nvsim.scenario.model import Settings
 from nvsim.simulate import ProcessResult, Result
 
 
-@frozen(slots=True)
+@frozen
 class Change:
     """One difference: `what`, its value on either side (None = not there), and why it is so on either side."""
 
@@ -20,7 +19,7 @@ class Change:
     because: tuple[str | None, str | None] = (None, None)
 
 
-@frozen(slots=True)
+@frozen
 class Difference:
     """What differs between two predictions, by stage. `mounts`: what each plan puts into the container and the other does not, by
     path with the driver's version left out. `gone`, `new`: findings of one side alone. `same`: nothing that matters differs."""

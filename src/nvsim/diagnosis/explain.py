@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from attrs import evolve
-
 from nvsim.diagnosis.find import find
 from nvsim.diagnosis.model import Diagnosis, Finding, Proposal
 from nvsim.diagnosis.where import base_name
 from nvsim.errors import InputError
+from nvsim.frozen import evolve
 from nvsim.programs import KnownProgram
 from nvsim.scenario.changes import Change, apply_change
 from nvsim.scenario.model import Scenario

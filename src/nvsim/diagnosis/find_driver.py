@@ -8,12 +8,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from attrs import frozen
-
 from nvsim.diagnosis.find_library import loaded_by
 from nvsim.diagnosis.make import env_of, finding
 from nvsim.diagnosis.model import Finding
 from nvsim.diagnosis.where import base_name, in_container, sentences
+from nvsim.frozen import frozen
 from nvsim.loader.outcome import LoadedObject
 from nvsim.rootfs.glob import glob
 from nvsim.rootfs.node import File, Special
@@ -95,7 +94,7 @@ def uses_cuda(process: ProcessResult) -> bool:
     return any(base_name(n).startswith("libcuda.so") for n in (*tried, *(d.call.name for d in process.dlopen)))
 
 
-@frozen(slots=True)
+@frozen
 class _Copy:
     """A driver library that a process loaded although it is not the injected one."""
 

@@ -8,11 +8,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 
-from attrs import frozen
-
 from nvsim.diagnosis.make import ask_all_gpus, env_of, finding
 from nvsim.diagnosis.model import Finding
 from nvsim.diagnosis.where import base_name, sentences
+from nvsim.frozen import frozen
 from nvsim.rootfs.node import Symlink
 from nvsim.rootfs.resolve import Resolved, resolve
 from nvsim.rootfs.tree import Tree
@@ -50,7 +49,7 @@ def find_start(result: Result) -> Iterator[Finding]:
         yield finding("NVS901", base_name(result.process.argv[0]), result.main.reason)
 
 
-@frozen(slots=True)
+@frozen
 class _Cause:
     """A text of the real programs (`pattern`, searched) and the finding that it is."""
 

@@ -8,10 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 
-from attrs import evolve, frozen
-
 from nvsim.elf.facts import ElfFacts
 from nvsim.errors import InputError
+from nvsim.frozen import evolve, frozen
 from nvsim.loader.outcome import Cpu, Machine, Outcome, ProcessRequest, Search
 from nvsim.loader.process import listing, run
 from nvsim.rootfs.datafile import did_you_mean
@@ -34,7 +33,7 @@ _INTERPRETERS = {
 }
 
 
-@frozen(slots=True)
+@frozen
 class Linked:
     """One needed name: who needs it, where it was found and by which rule. `path` None: nowhere (see `search`).
 
@@ -50,7 +49,7 @@ class Linked:
     search: Search | None = None
 
 
-@frozen(slots=True)
+@frozen
 class VersionUse:
     """The versions that the objects of a process need of one library: the highest of each name, who needs that, what is there.
 
@@ -63,7 +62,7 @@ class VersionUse:
     found: str | None
 
 
-@frozen(slots=True)
+@frozen
 class Linkage:
     """What one file loads. `kind`: program, library, static (nothing to load), script or other.
 

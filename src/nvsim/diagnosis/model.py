@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from attrs import frozen
-
+from nvsim.frozen import frozen
 from nvsim.scenario.changes import Change
 from nvsim.simulate import Result
 
 
-@frozen(slots=True)
+@frozen
 class Proposal:
     """One change that a finding suggests. `verified`: a re-simulation with this change alone no longer has the finding.
 
@@ -20,7 +19,7 @@ class Proposal:
     result: str = ""
 
 
-@frozen(slots=True)
+@frozen
 class Finding:
     """One cause. `code` and `slug` are stable; `severity` is "error", "warning" or "info".
 
@@ -40,7 +39,7 @@ class Finding:
     after: tuple[Change, ...] = ()
 
 
-@frozen(slots=True)
+@frozen
 class Fix:
     """A smallest set of changes after which everything works. `results`: the verified predictions, one a scenario."""
 
@@ -49,7 +48,7 @@ class Fix:
     tried: int = 0
 
 
-@frozen(slots=True)
+@frozen
 class Diagnosis:
     """A result and what was found about it, all layers: what shows now, then what shows once that is mended."""
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from attrs import frozen
-
+from nvsim.frozen import frozen
 from nvsim.loader.outcome import Search
 from nvsim.rootfs.tree import parent_of
 
@@ -15,7 +14,7 @@ _ABSENT = "the directory does not exist"
 _NO_ENTRY = "no entry of that name"
 
 
-@frozen(slots=True)
+@frozen
 class SearchPlace:
     """A directory that a search considered, who put it into the search ("" for a cache without an entry), and what was there."""
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from attrs import frozen
-
 from nvsim.diagnosis.catalogue import CATALOGUE, Entry, by_slug
 from nvsim.errors import InputError
+from nvsim.frozen import frozen
 from nvsim.rootfs.datafile import did_you_mean
 
 
-@frozen(slots=True)
+@frozen
 class Topic:
     """One subject. `findings` are the codes that belong to it."""
 

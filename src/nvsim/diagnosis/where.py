@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from attrs import frozen
-
+from nvsim.frozen import frozen
 from nvsim.rootfs.node import Directory, File, Symlink
 from nvsim.rootfs.overlay import RootFS
 from nvsim.rootfs.resolve import Resolved, Resolver
@@ -57,7 +56,7 @@ _DRIVER = re.compile(
 )
 
 
-@frozen(slots=True)
+@frozen
 class Place:
     """A file in the container that bears a library's name. `by`: who put it there; `usable`: 64-bit ELF of some size."""
 
@@ -66,7 +65,7 @@ class Place:
     usable: bool
 
 
-@frozen(slots=True)
+@frozen
 class HostCopy:
     """A library of the host: its cache entry's path, and the file that the path leads to."""
 

@@ -9,9 +9,8 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 
-from attrs import evolve, frozen
-
 from nvsim.diagnosis.linkage import Linkage
+from nvsim.frozen import evolve, frozen
 from nvsim.loader.outcome import Cpu, DlopenCall, Machine, ProcessRequest
 from nvsim.loader.process import start
 from nvsim.rootfs.node import File
@@ -23,7 +22,7 @@ _TYPE = 0x407C0C0A
 _NAME = re.compile(rb"(?<![\w./+-])(lib[A-Za-z0-9_+.-]{1,60}?\.so(?:\.[0-9]{1,6}){0,4})(?=\0)")
 
 
-@frozen(slots=True)
+@frozen
 class Wish:
     """A library that a file may dlopen. `source`: note (metadata) or string; then what the metadata tells. `path`: where a dlopen by
     the file would find it (None: nowhere, or not asked)."""

@@ -8,12 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from attrs import field, fields, frozen
-
 from nvsim.errors import InputError
+from nvsim.frozen import field, fields, frozen
 
 
-@frozen(slots=True)
+@frozen
 class VersionNeed:
     """One entry of DT_VERNEED: the versions needed of one file, in file order; `weak` names those with VER_FLG_WEAK."""
 
@@ -22,7 +21,7 @@ class VersionNeed:
     weak: frozenset[str] = frozenset()
 
 
-@frozen(slots=True)
+@frozen
 class ElfFacts:
     """Facts of one ELF file (glibc ``elf.h`` names; see the field list of ``nvsim-tree/1`` in ``docs/formats.md``).
 
@@ -152,7 +151,7 @@ def elf_to_json(elf: ElfFacts) -> dict[str, Any]:
     return out
 
 
-@frozen(slots=True)
+@frozen
 class LoaderFacts:
     """What a dynamic loader has built in (glibc ``elf/Makefile``, ``sysdeps``; musl ``ldso/dynlink.c``).
 
@@ -172,7 +171,7 @@ class LoaderFacts:
     assumed: tuple[str, ...] = ()
 
 
-@frozen(slots=True)
+@frozen
 class LdconfigFacts:
     """What an ldconfig program has built in: its glibc version and its default directories, in scan order.
 

@@ -10,7 +10,7 @@ import struct
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from attrs import frozen
+from nvsim.frozen import frozen
 
 MAGIC = b"\x7fELF"
 HEAD = 4096  # bytes from the start of the file that hold the header and, in any usual file, the program headers
@@ -63,7 +63,7 @@ def machine_number(name: str) -> int | None:
     return next((number for number, known in MACHINE_NAMES.items() if known == name), None)
 
 
-@frozen(slots=True)
+@frozen
 class Header:
     """The header of one file. `is64` and `little` tell the layout of the file, which `elf_class` and `data` (the bytes of e_ident)
     may contradict. `malformed` is what a loader objects to, None when it does not; `usable` says whether the program headers

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from attrs import evolve
-
 from nvsim.elf.facts import ElfFacts, LoaderFacts
+from nvsim.frozen import evolve
 
 WRAPPER_LIMIT = 64 << 10  # a compiled wrapper is smaller
 _COMMAND = b"\nmakeCWrapper "

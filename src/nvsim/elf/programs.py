@@ -11,10 +11,9 @@ import re
 import struct
 from collections.abc import Iterator
 
-from attrs import evolve
-
 from nvsim.elf.facts import LdconfigFacts, LoaderFacts
 from nvsim.elf.header import machine_name
+from nvsim.frozen import evolve
 
 _RELEASE = re.compile(rb"(?:stable|development) release version (\d+\.\d+)")
 _SIGNATURE = re.compile(rb"\0(ldconfig (?:\([^\0()]*\) )?(?:stable|development) release version \d+\.\d+[^\0]*)\0")

@@ -14,7 +14,7 @@ import struct
 import zlib
 from collections.abc import Iterator, Mapping
 
-from attrs import frozen
+from nvsim.frozen import frozen
 
 KEY = 41  # bytes of a key
 SUFFIX = ".facts"
@@ -95,7 +95,7 @@ def write_segment(path: str, records: Mapping[bytes, bytes]) -> None:
         raise
 
 
-@frozen(slots=True)
+@frozen
 class SegmentSet:
     """The segments below `folder` whose names start with `family`, newest first. `failed` names files that are no segments."""
 

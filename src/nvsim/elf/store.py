@@ -18,8 +18,6 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
-from attrs import fields, frozen
-
 from nvsim.elf.facts import (
     ElfFacts,
     LdconfigFacts,
@@ -31,6 +29,7 @@ from nvsim.elf.facts import (
 )
 from nvsim.elf.segments import SUFFIX, add_records, open_segments
 from nvsim.errors import InputError
+from nvsim.frozen import fields, frozen
 
 SETTLED = 2.0  # seconds
 LIMIT = 256 << 20  # bytes on disk
@@ -44,7 +43,7 @@ _PARTS = ("ldcache.py", "rootfs/content.py", "rootfs/treefile.py", "image/layer.
 Identity = tuple[int, int, int, int, int]
 
 
-@frozen(slots=True)
+@frozen
 class BinaryFacts:
     """What is kept of one binary file: its ELF facts and, when it was looked at as such, what is built into a loader or ldconfig."""
 
@@ -53,7 +52,7 @@ class BinaryFacts:
     ldconfig: LdconfigFacts | None = None
 
 
-@frozen(slots=True)
+@frozen
 class CacheInfo:
     """What is on disk: folder, files and bytes of all versions, and the records that this version of the code can use."""
 

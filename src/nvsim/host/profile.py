@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from attrs import field, frozen
-
+from nvsim.frozen import field, frozen
 from nvsim.loader.outcome import Cpu
 from nvsim.memo import Memo
 from nvsim.rootfs.tree import Tree
 
 
-@frozen(slots=True)
+@frozen
 class MigDevice:
     """One MIG device: its UUID, GPU instance and compute instance ids, and profile name ("1g.5gb")."""
 
@@ -22,7 +21,7 @@ class MigDevice:
     profile: str = ""
 
 
-@frozen(slots=True)
+@frozen
 class Gpu:
     """One GPU as NVML reports it. `pci` is the bus id with a 4- or 8-digit domain, "" for an integrated GPU; `compute` the compute
     capability ("8.0")."""
@@ -37,7 +36,7 @@ class Gpu:
     mig_enabled: bool = False
 
 
-@frozen(slots=True)
+@frozen
 class Driver:
     """The driver: userland `version`, `kernel_module` version (None = not loaded), CUDA version of libcuda ("12.2"), and the root
     under which its files lie ("/" or "/run/nvidia/driver"). `nvml_init` is the nvmlReturn_t of nvmlInit_v2 (0 = success)."""
@@ -50,7 +49,7 @@ class Driver:
     nvml_init: int = 0
 
 
-@frozen(slots=True)
+@frozen
 class KeptSpec:
     """A CDI spec that a service of the host writes at boot: its `path`, the arguments of ``nvidia-ctk cdi generate`` that it is
     made with, and `mounts` that are added to its common edits (host path, container path)."""
@@ -60,7 +59,7 @@ class KeptSpec:
     mounts: tuple[tuple[str, str], ...] = ()
 
 
-@frozen(slots=True)
+@frozen
 class Toolkit:
     """The toolkit of the host: release, which runtime the engine calls by default ("nvidia", "runc"), the text of config.toml
     (None = no file) and the PATH of the hook's process. `engine` is the container engine ("docker", "containerd", ...), with
@@ -80,7 +79,7 @@ class Toolkit:
     cdi_specs: tuple[KeptSpec, ...] = ()
 
 
-@frozen(slots=True)
+@frozen
 class HostProfile:
     """A GPU host, expanded. `tree` is the whole host root (driver root included), with its ld.so.cache and device nodes.
 

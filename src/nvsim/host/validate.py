@@ -6,9 +6,8 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from attrs import frozen
-
 from nvsim.errors import InputError
+from nvsim.frozen import frozen
 from nvsim.rootfs.datafile import did_you_mean, names_in, read_object
 from nvsim.rootfs.tree import is_canonical
 
@@ -18,7 +17,7 @@ Check = Callable[[Any, str], Problems]
 LAYOUT_FORMAT = "nvsim-layout/1"
 
 
-@frozen(slots=True)
+@frozen
 class Fault:
     """One fault: the file (or shipped data file), the JSON path in it ("gpus[0].uuid"), and what is wrong."""
 
@@ -127,7 +126,7 @@ def _mapping(check: Check, keys: Check | None = None) -> Check:
     return every
 
 
-@frozen(slots=True)
+@frozen
 class _Keys:
     """The keys of an object: name -> check; `required` must be there, others are faults."""
 

@@ -13,10 +13,9 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import IO, Any
 
-from attrs import frozen
-
 from nvsim.elf.store import FactsStore, Identity, identity_of
 from nvsim.errors import InputError, UnsupportedError
+from nvsim.frozen import frozen
 from nvsim.image.blobs import Blobs, FolderBlobs, TarBlobs, plain_file, read_json_blob
 from nvsim.image.config import config_from_document
 from nvsim.image.layer import layer_index, read_member
@@ -31,7 +30,7 @@ _MOST_LAYERS = 1000
 _TAG_KEYS = ("org.opencontainers.image.ref.name", "io.containerd.image.name")
 
 
-@frozen(slots=True)
+@frozen
 class _Found:
     """One image of an archive: its tags, its config's blob, its layers' blobs, the platform that an index gives it."""
 

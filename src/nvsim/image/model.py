@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from attrs import field, frozen
-
+from nvsim.frozen import field, frozen
 from nvsim.memo import Memo
 from nvsim.rootfs.tree import Tree
 
 
-@frozen(slots=True)
+@frozen
 class ImageConfig:
     """The fields of an OCI image config that decide what runs (image-spec ``config.md``). `env` holds "NAME=value" in order."""
 
@@ -22,7 +21,7 @@ class ImageConfig:
     labels: Mapping[str, str] = field(factory=dict, hash=False)
 
 
-@frozen(slots=True)
+@frozen
 class Image:
     """An image: `name` as the user gave it, its tree, its config, the platform if known ("linux/amd64").
 

@@ -10,9 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from attrs import evolve
-
 from nvsim.errors import InputError
+from nvsim.frozen import evolve
 from nvsim.image.config import config_from_json, config_to_json, read_config
 from nvsim.image.example import list_examples, read_example
 from nvsim.image.model import Image, ImageConfig

@@ -11,17 +11,16 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import cache, partial
 from typing import Any
 
-from attrs import evolve, frozen
-
 from nvsim.elf.facts import ElfFacts
 from nvsim.errors import InputError
+from nvsim.frozen import evolve, frozen
 from nvsim.rootfs.node import Deferred, Directory, File, FileFacts, Node, Origin, Symlink
 from nvsim.rootfs.resolve import MAX_LINKS
 from nvsim.rootfs.tree import MemoryTree, parent_of
 from nvsim.rootfs.treefile import node_from_json
 
 
-@frozen(slots=True)
+@frozen
 class Layer:
     """One layer: its index (`nvsim.image.layer`) and how it is called (the origin of its nodes). `source` names it in messages.
 

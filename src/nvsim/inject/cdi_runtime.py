@@ -10,8 +10,7 @@ import posixpath
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from attrs import frozen
-
+from nvsim.frozen import frozen
 from nvsim.inject.cdi.inject import inject_devices, inject_spec
 from nvsim.inject.cdi.library import NEWEST_LIBRARY, CdiLibrary
 from nvsim.inject.cdi.registry import Registry
@@ -28,7 +27,7 @@ _NOT_BY_ID = {"csv": "for CSV files", "wsl": "on WSL"}
 _NVIDIA_HOOKS = ("nvidia-container-runtime-hook", "nvidia-container-toolkit")
 
 
-@frozen(slots=True)
+@frozen
 class CdiSettings:
     """What generated specs depend on besides the request: keys of config.toml, and the release. `hook_path` is resolved. `every_csv`:
     all CSV files, not the base ones. `modes`: of generators that can be asked for devices, "nvml" alone or "all"."""
@@ -46,7 +45,7 @@ class CdiSettings:
     modes: str = "all"
 
 
-@frozen(slots=True)
+@frozen
 class Injection:
     """What is to be injected: in-memory specs in order, or devices of the registry."""
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from attrs import evolve, frozen
-
+from nvsim.frozen import evolve, frozen
 from nvsim.inject.log import ToolFailure
 from nvsim.toolkit.go_text import go_quote
 
@@ -15,7 +14,7 @@ _TRUE = ("1", "t", "T", "TRUE", "true", "True")
 _FALSE = ("0", "f", "F", "FALSE", "false", "False")
 
 
-@frozen(slots=True)
+@frozen
 class Flag:
     """A flag: its names (the first is its key), `kind` text, list or bool, its environment variable and default."""
 
@@ -25,7 +24,7 @@ class Flag:
     default: str | tuple[str, ...] = ""
 
 
-@frozen(slots=True)
+@frozen
 class Flags:
     """Parsed flags: a value for every flag, the keys of those that were given (also by environment), and what was left over."""
 

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from attrs import define, field
+from nvsim.frozen import define, field
 
 
 class ToolFailure(Exception):  # noqa: N818 - it is a predicted failure of the real program, not an error of nvsim
@@ -24,7 +24,7 @@ class ToolFailure(Exception):  # noqa: N818 - it is a predicted failure of the r
         return ToolFailure(f"{prefix}: {self.text}", not_found=self.not_found)
 
 
-@define(slots=True)
+@define
 class ToolLog:
     """The log of one program run: (level, message) pairs, first occurrences only."""
 

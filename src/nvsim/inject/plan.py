@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from attrs import frozen
-
+from nvsim.frozen import frozen
 from nvsim.rootfs.overlay import RootFS
 from nvsim.toolkit.request import Because
 
 
-@frozen(slots=True)
+@frozen
 class PlannedMount:
     """One mount: `src` on the host or in the container (`src_side`), `dst` as asked for (links not yet resolved in the image).
 
@@ -30,7 +29,7 @@ class PlannedMount:
     create: bool = True
 
 
-@frozen(slots=True)
+@frozen
 class PlannedLink:
     """A symlink made by the engine or a hook: `path` -> `target`.
 
@@ -45,7 +44,7 @@ class PlannedLink:
     prefix: str = ""
 
 
-@frozen(slots=True)
+@frozen
 class PlannedDirectory:
     """A directory that the engine makes sure of; an existing one is left as it is."""
 
@@ -54,7 +53,7 @@ class PlannedDirectory:
     because: tuple[Because, ...] = ()
 
 
-@frozen(slots=True)
+@frozen
 class PlannedFile:
     """A small file that the engine writes, replacing an existing one."""
 
@@ -64,7 +63,7 @@ class PlannedFile:
     because: tuple[Because, ...] = ()
 
 
-@frozen(slots=True)
+@frozen
 class PlannedStop:
     """Where an engine will stop, known before it starts: `text` is what its message says."""
 
@@ -74,7 +73,7 @@ class PlannedStop:
 Step = PlannedMount | PlannedLink | PlannedDirectory | PlannedFile | PlannedStop
 
 
-@frozen(slots=True)
+@frozen
 class PlanStage:
     """Steps that are done together, in order. `undo`: the kinds of mounts that are taken back when a step of the stage fails."""
 
@@ -83,7 +82,7 @@ class PlanStage:
     undo: tuple[str, ...] = ()
 
 
-@frozen(slots=True)
+@frozen
 class DeviceNode:
     """A device node given to the container. `permissions` for the device cgroup ("rwm"). `type` is c, b or p; `mode` None = the
     host node's."""
@@ -99,7 +98,7 @@ class DeviceNode:
     gid: int = 0
 
 
-@frozen(slots=True)
+@frozen
 class LdconfigRunPlan:
     """The ldconfig run: which program (`path`, on the `side` host or container) with which arguments inside the container root."""
 
@@ -109,7 +108,7 @@ class LdconfigRunPlan:
     because: tuple[Because, ...] = ()
 
 
-@frozen(slots=True)
+@frozen
 class HookRun:
     """An OCI hook of the plan (CDI): its name ("createContainer"), program and arguments."""
 
@@ -119,7 +118,7 @@ class HookRun:
     because: tuple[Because, ...] = ()
 
 
-@frozen(slots=True)
+@frozen
 class Skipped:
     """Something that could have been injected and was not."""
 
@@ -127,7 +126,7 @@ class Skipped:
     because: tuple[Because, ...]
 
 
-@frozen(slots=True)
+@frozen
 class InjectionPlan:
     """What an engine will do, in order. `failure`: the plan already fails (exact stderr of the program that says so).
 
@@ -153,7 +152,7 @@ class InjectionPlan:
     driver_root: str = "/"
 
 
-@frozen(slots=True)
+@frozen
 class Effect:
     """One change that applying the plan made: `kind` mount, symlink, directory, file, removed, ldcache, unmount; `by` engine,
     ldconfig or a hook's name."""
@@ -164,7 +163,7 @@ class Effect:
     by: str
 
 
-@frozen(slots=True)
+@frozen
 class Injected:
     """The root after applying a plan. `failure` is the exact stderr of the step that failed; earlier steps stay in `effects`.
 

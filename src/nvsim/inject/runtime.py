@@ -8,8 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from attrs import define, evolve, field, frozen
-
+from nvsim.frozen import define, evolve, field, frozen
 from nvsim.inject.cdi.spec import Edits
 from nvsim.inject.generate.host import CdiHost
 from nvsim.inject.log import ToolFailure, ToolLog
@@ -45,7 +44,7 @@ from nvsim.toolkit.runtime_log import runtime_log
 TRACE = "[goroutine trace removed]"
 
 
-@frozen(slots=True)
+@frozen
 class RuntimeRun:
     """How a run of the runtime ends.
 
@@ -67,7 +66,7 @@ class RuntimeRun:
     edits: tuple[Edits, ...] = ()
 
 
-@define(slots=True)
+@define
 class _Run:
     """One run while it goes on."""
 

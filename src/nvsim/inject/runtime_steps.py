@@ -10,8 +10,7 @@ import copy
 import posixpath
 from collections.abc import Callable, Mapping, Sequence
 
-from attrs import evolve, field, frozen
-
+from nvsim.frozen import evolve, field, frozen
 from nvsim.inject.cdi.inject import apply_edits
 from nvsim.inject.cdi.library import LIBRARIES, NEWEST_LIBRARY, CdiLibrary
 from nvsim.inject.cdi.registry import Registry, load_registry, spec_files
@@ -46,7 +45,7 @@ _BIND = ("ro", "nosuid", "nodev", "bind")
 _VOID = "NVIDIA_VISIBLE_DEVICES=void"
 
 
-@frozen(slots=True)
+@frozen
 class Editing:
     """What the steps need to know: the program, the host, the configuration and the container's view in the mode in force.
 

@@ -6,10 +6,9 @@ Linux ``fs/exec.c``, ``fs/binfmt_script.c``, ``fs/binfmt_elf.c``; execve(2). Wha
 
 from __future__ import annotations
 
-from attrs import frozen
-
 from nvsim.elf.facts import ElfFacts
 from nvsim.elf.header import NO_PROGRAM_HEADERS, PHENTSIZE
+from nvsim.frozen import frozen
 from nvsim.loader.access import may_execute, mount_flags
 from nvsim.loader.outcome import ExecStep, Machine, ProcessRequest
 from nvsim.rootfs.node import File
@@ -23,7 +22,7 @@ _NATIVE = {"x86_64": ("x86_64", "i386"), "aarch64": ("aarch64", "arm")}
 _BITS = {"x86_64": 64, "aarch64": 64, "i386": 32, "arm": 32}
 
 
-@frozen(slots=True)
+@frozen
 class ExecImage:
     """What execve hands to the program (or to its interpreter).
 
@@ -47,7 +46,7 @@ class ExecImage:
     steps: tuple[ExecStep, ...] = ()
 
 
-@frozen(slots=True)
+@frozen
 class ExecFailure:
     """execve fails with `errno` (its name); the last of `steps` is the file where it ended."""
 
@@ -55,7 +54,7 @@ class ExecFailure:
     steps: tuple[ExecStep, ...]
 
 
-@frozen(slots=True)
+@frozen
 class ExecCrash:
     """The program is replaced, but cannot be started: the kernel kills it with `signal`. The last of `steps` tells the file."""
 

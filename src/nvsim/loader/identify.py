@@ -5,10 +5,9 @@ What a loader's own bytes say is read by `nvsim.elf.programs`; this is the secon
 
 from __future__ import annotations
 
-from attrs import evolve
-
 from nvsim.elf.facts import LoaderFacts
 from nvsim.elf.programs import with_named_version
+from nvsim.frozen import evolve
 from nvsim.loader.execve import ExecImage
 from nvsim.loader.versions import libc_version
 from nvsim.rootfs.node import File

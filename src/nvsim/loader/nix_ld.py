@@ -4,8 +4,7 @@ stub-ld, which only says why the program does not run (github.com/nix-community/
 
 from __future__ import annotations
 
-from attrs import evolve
-
+from nvsim.frozen import evolve
 from nvsim.loader.execve import ExecImage
 from nvsim.loader.outcome import ProcessRequest
 from nvsim.rootfs.node import File

@@ -6,12 +6,11 @@ way through them, `nvsim.loader.process`.
 
 from __future__ import annotations
 
-from attrs import frozen
-
+from nvsim.frozen import frozen
 from nvsim.rootfs.node import Origin
 
 
-@frozen(slots=True)
+@frozen
 class Cpu:
     """The simulated CPU. `isa_level` 1 to 4 = x86-64 to x86-64-v4; `platform` = AT_PLATFORM as glibc's ``$PLATFORM``;
     `hwcaps` = active legacy hwcap names."""
@@ -22,7 +21,7 @@ class Cpu:
     machine: str = "x86_64"
 
 
-@frozen(slots=True)
+@frozen
 class Machine:
     """What the kernel tells: the CPU and the kernel release ("6.18")."""
 
@@ -30,7 +29,7 @@ class Machine:
     kernel: str = "6.18"
 
 
-@frozen(slots=True)
+@frozen
 class DlopenCall:
     """One dlopen. `flags` are RTLD_* bits (1 LAZY, 2 NOW, 4 NOLOAD, 0x100 GLOBAL); `caller` is "main" or the path of the
     library file whose code calls. `namespace` "new": it is a dlmopen into a namespace of its own."""
@@ -41,7 +40,7 @@ class DlopenCall:
     namespace: str = "base"
 
 
-@frozen(slots=True)
+@frozen
 class ProcessRequest:
     """A program to be executed: `exec` as given to execve, the complete environment, and the dlopens that it then makes.
 
@@ -60,7 +59,7 @@ class ProcessRequest:
     dlopen: tuple[DlopenCall, ...] = ()
 
 
-@frozen(slots=True)
+@frozen
 class Candidate:
     """One file name that a search considered.
 
@@ -76,7 +75,7 @@ class Candidate:
     errno: str | None = None
 
 
-@frozen(slots=True)
+@frozen
 class SearchedPath:
     """One run of directories that a search went through, in the terms of glibc's ``LD_DEBUG=libs``.
 
@@ -94,7 +93,7 @@ class SearchedPath:
     absent: tuple[str, ...] = ()
 
 
-@frozen(slots=True)
+@frozen
 class Search:
     """How one requested name was looked for: by whom, everything that was considered in order, and what came of it.
 
@@ -114,7 +113,7 @@ class Search:
     paths: tuple[SearchedPath, ...] = ()
 
 
-@frozen(slots=True)
+@frozen
 class VersionProblem:
     """A version that `needer` wants of `provider` and that is not there: `kind` is missing (fatal), weak, or none (the provider has no
     version information at all). `text` is the loader's, without the program's name."""
@@ -141,7 +140,7 @@ class VersionProblem:
         return f"{weak}version `{self.version}' not found (required by {self.needer})"
 
 
-@frozen(slots=True)
+@frozen
 class LoadedObject:
     """One entry of the link map: the first requested `name`, `path` as the loader stores it, the canonical `file` it is in the
     tree, where that file comes from, who asked for it and by which stage it was found."""
@@ -154,7 +153,7 @@ class LoadedObject:
     stage: str | None = None
 
 
-@frozen(slots=True)
+@frozen
 class DlopenResult:
     """The result of one `DlopenCall`. `ok` None: not made (the calling library is not loaded), or undecidable (see `error`).
 
@@ -170,7 +169,7 @@ class DlopenResult:
     ended: bool = False
 
 
-@frozen(slots=True)
+@frozen
 class ExecStep:
     """One file that execve looked at: `role` program, script-interpreter or interpreter (PT_INTERP); `path` as named, `file`
     canonical (None: missing), `because` why it was looked at, `errno` when it ended here."""
@@ -182,7 +181,7 @@ class ExecStep:
     errno: str | None = None
 
 
-@frozen(slots=True)
+@frozen
 class Outcome:
     """What came of a `ProcessRequest`.
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from attrs import evolve
-
 from nvsim.elf.facts import ElfFacts, LoaderFacts
+from nvsim.frozen import evolve
 from nvsim.loader.access import may_execute
 from nvsim.loader.execve import ExecCrash, ExecFailure, ExecImage, execve
 from nvsim.loader.glibc import session as glibc

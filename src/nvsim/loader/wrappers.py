@@ -10,8 +10,7 @@ import re
 import shlex
 from collections.abc import Iterable
 
-from attrs import frozen
-
+from nvsim.frozen import frozen
 from nvsim.loader.shell_words import NotPlainError, Words
 
 _ASSIGNMENT = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(\+?)=")
@@ -19,7 +18,7 @@ _IGNORED = re.compile(r"(set [-+][a-z]+|declare -a extraFlagsArray=\(\))\s*\Z")
 _SHELLS = ("sh", "bash", "dash")
 
 
-@frozen(slots=True)
+@frozen
 class Wrapped:
     """What a wrapper executes: the program (without a slash: to be found in PATH), its argv and environment, and the directory it runs in
     (None: as before)."""

@@ -7,10 +7,9 @@ import posixpath
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from attrs import evolve
-
 from nvsim.elf.facts import ElfFacts, LdconfigFacts
 from nvsim.errors import InputError
+from nvsim.frozen import evolve
 from nvsim.inject.cdi.annotations import parse_annotations
 from nvsim.inject.cdi.inject import inject_devices
 from nvsim.inject.cdi.registry import Registry, load_registry

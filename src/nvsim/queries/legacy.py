@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from attrs import evolve
-
 from nvsim.errors import InputError
+from nvsim.frozen import evolve
 from nvsim.host.profile import Driver, Gpu, HostProfile, MigDevice, Toolkit
 from nvsim.inject.legacy.apply import apply
 from nvsim.inject.legacy.run import ROOTFS, run_cli

@@ -10,9 +10,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from attrs import evolve
-
 from nvsim.errors import InputError
+from nvsim.frozen import evolve
 from nvsim.inject.generate.host import CdiHost
 from nvsim.inject.generate.lookup import is_executable
 from nvsim.inject.generate.platform import platform_of

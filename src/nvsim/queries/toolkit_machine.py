@@ -8,9 +8,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from attrs import evolve
-
 from nvsim.elf.facts import ElfFacts
+from nvsim.frozen import evolve
 from nvsim.inject.generate.host import CdiHost, Nvml, NvmlGpu
 from nvsim.inject.runtime import RuntimeRun, run_runtime
 from nvsim.queries.toolkit_host import GPU_NAMES, PROGRAMS, as_text, environ_of, host_files, platform_of

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 
-from attrs import evolve
-
+from nvsim.frozen import evolve
 from nvsim.inject.plan import HookRun, InjectionPlan, PlannedMount
 from nvsim.report.style import PLAIN, Style, columns, wrapped
 from nvsim.simulate import Result

@@ -6,7 +6,7 @@ import re
 import textwrap
 from collections.abc import Iterable, Sequence
 
-from attrs import frozen
+from nvsim.frozen import frozen
 
 WIDTH = 110
 _CODES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
@@ -16,7 +16,7 @@ VERDICTS = {"ok": ("WORKS", "green"), "fails": ("FAILS", "red"), "unknown": ("UN
 MARKS = {"ok": ("✓", "green"), "fails": ("✗", "red"), "unknown": ("?", "yellow")}
 
 
-@frozen(slots=True)
+@frozen
 class Style:
     """Whether text is coloured."""
 

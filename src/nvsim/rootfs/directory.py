@@ -14,11 +14,10 @@ from contextlib import contextmanager
 from functools import cache, partial
 from types import MappingProxyType
 
-from attrs import evolve
-
 from nvsim.elf.facts import ElfFacts
 from nvsim.elf.store import BinaryFacts, FactsStore, Identity, identity_of, is_program_name
 from nvsim.errors import InputError
+from nvsim.frozen import evolve
 from nvsim.memo import Memo
 from nvsim.rootfs.node import EMPTY_FILE, Deferred, Directory, File, FileFacts, Node, Origin, Special, Symlink
 from nvsim.rootfs.tree import Paths

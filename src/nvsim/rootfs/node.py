@@ -8,13 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from attrs import evolve, field, frozen
-
 from nvsim.elf.facts import ElfFacts, LdconfigFacts, LoaderFacts
+from nvsim.frozen import evolve, field, frozen
 from nvsim.ldcache import LdCache
 
 
-@frozen(slots=True)
+@frozen
 class Origin:
     """Where a node comes from. `kind`: image, host, hook, engine, user or fix; `detail`: a layer, a host path, a step."""
 
@@ -25,7 +24,7 @@ class Origin:
         return f"{self.kind} {self.detail}".strip()
 
 
-@frozen(slots=True)
+@frozen
 class DlopenWish:
     """A dlopen that a program is known to make: `flags` as RTLD_* bits, `caller` "main" or a library path."""
 
@@ -35,7 +34,7 @@ class DlopenWish:
     required: bool = True
 
 
-@frozen(slots=True)
+@frozen
 class Behaviour:
     """What a program is known to do once it runs: its dlopens in order, and its exit status when all goes well."""
 
@@ -43,7 +42,7 @@ class Behaviour:
     exit: int | None = None
 
 
-@frozen(slots=True)
+@frozen
 class FileFacts:
     """What a file contains. At most one of `text`, `elf`, `ldcache`, `json` is given; none = opaque bytes.
 
@@ -86,7 +85,7 @@ class Deferred:
         return value
 
 
-@frozen(slots=True, eq=False)
+@frozen(eq=False)
 class File:
     """A regular file. `inode` identifies it: two nodes with an equal `inode` are one file (hard links, bind mounts)."""
 
@@ -105,7 +104,7 @@ class File:
         return content if isinstance(content, FileFacts) else content.get()
 
 
-@frozen(slots=True)
+@frozen
 class Directory:
     mode: int = 0o755
     uid: int = 0
@@ -113,7 +112,7 @@ class Directory:
     origin: Origin = Origin()
 
 
-@frozen(slots=True)
+@frozen
 class Symlink:
     target: str
     mode: int = 0o777
@@ -122,7 +121,7 @@ class Symlink:
     origin: Origin = Origin()
 
 
-@frozen(slots=True)
+@frozen
 class Special:
     """A device node, socket or fifo. `kind`: char, block, socket or fifo; `rdev` is (major, minor) for devices."""
 

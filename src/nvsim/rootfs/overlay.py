@@ -6,14 +6,13 @@ Paths here are canonical: a caller resolves links first (`nvsim.rootfs.resolve`)
 
 from __future__ import annotations
 
-from attrs import frozen
-
+from nvsim.frozen import frozen
 from nvsim.memo import Memo
 from nvsim.rootfs.node import Directory, Node, Origin, with_origin
 from nvsim.rootfs.tree import Paths, Tree, join, names_index, parent_of
 
 
-@frozen(slots=True)
+@frozen
 class Mount:
     """One mount. `dst` is canonical; `flags` as in mountinfo ("ro", "nosuid", "noexec"); `fstype` bind, tmpfs, overlay or proc."""
 
@@ -23,7 +22,7 @@ class Mount:
     fstype: str = "bind"
 
 
-@frozen(slots=True)
+@frozen
 class _Graft:
     """A directory of another tree that is visible at a path."""
 

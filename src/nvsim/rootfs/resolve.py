@@ -6,8 +6,7 @@ at most 255 bytes and a path 4095. Nothing outside the tree is ever looked at.
 
 from __future__ import annotations
 
-from attrs import evolve, frozen
-
+from nvsim.frozen import evolve, frozen
 from nvsim.rootfs.node import Directory, Node, Symlink
 from nvsim.rootfs.tree import Paths, Tree, join, parent_of
 
@@ -17,7 +16,7 @@ PATH_MAX = 4096  # with the terminating NUL
 MOST_PATHS = 20_000  # that are remembered of one tree and user
 
 
-@frozen(slots=True)
+@frozen
 class Resolved:
     """A path that exists: its canonical path, its node, and the symlinks that were followed on the way (their canonical paths)."""
 
@@ -26,7 +25,7 @@ class Resolved:
     links: tuple[str, ...] = ()
 
 
-@frozen(slots=True)
+@frozen
 class PathError:
     """A path that cannot be resolved. `errno` is its name ("ENOENT"); `path` is the component where it happened.
 

@@ -9,8 +9,6 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from attrs import evolve
-
 from nvsim.elf.facts import (
     elf_from_json,
     elf_to_json,
@@ -19,6 +17,7 @@ from nvsim.elf.facts import (
     program_facts_to_json,
 )
 from nvsim.errors import InputError
+from nvsim.frozen import evolve
 from nvsim.ldcache import CacheEntry, LdCache
 from nvsim.rootfs.node import (
     OPAQUE_FILE,

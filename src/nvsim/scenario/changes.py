@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import json
 
-from attrs import evolve, frozen
-
 from nvsim.errors import InputError
+from nvsim.frozen import evolve, frozen
 from nvsim.rootfs.node import Origin, Symlink
 from nvsim.rootfs.overlay import RootFS
 from nvsim.rootfs.resolve import PathError, resolve
@@ -20,7 +19,7 @@ from nvsim.scenario.model import Scenario
 _ORIGIN = Origin("fix")
 
 
-@frozen(slots=True)
+@frozen
 class SetEnv:
     """Set an environment variable of the container (in the image's config, or with ``-e``)."""
 
@@ -35,7 +34,7 @@ class SetEnv:
         return f"ENV {self.name}={self.value}"
 
 
-@frozen(slots=True)
+@frozen
 class UseGpus:
     """Ask for GPUs with another ``--gpus``."""
 
@@ -50,7 +49,7 @@ class UseGpus:
         return f"docker run --gpus {quoted} ..."
 
 
-@frozen(slots=True)
+@frozen
 class UnsetEnv:
     """Remove an environment variable from the image's config."""
 
@@ -64,7 +63,7 @@ class UnsetEnv:
         return f"remove ENV {self.name} from the image"
 
 
-@frozen(slots=True)
+@frozen
 class AddLink:
     """Add a symlink to the image."""
 
@@ -80,7 +79,7 @@ class AddLink:
         return f"RUN mkdir -p {directory} && ln -s {self.target} {self.path}"
 
 
-@frozen(slots=True)
+@frozen
 class RemoveFile:
     """Remove a file or symlink from the image."""
 
@@ -94,7 +93,7 @@ class RemoveFile:
         return f"RUN rm {self.path}"
 
 
-@frozen(slots=True)
+@frozen
 class UseRuntime:
     """Start the container with the NVIDIA runtime; ``--gpus``, which calls the hook past the runtime, becomes the variable."""
 
@@ -112,7 +111,7 @@ class UseRuntime:
         return f"docker run --runtime={self.runtime} ...  (Kubernetes: runtimeClassName: {self.runtime})"
 
 
-@frozen(slots=True)
+@frozen
 class SetConfig:
     """Set a key of the host's config.toml."""
 
@@ -127,7 +126,7 @@ class SetConfig:
         return f"nvidia-ctk config --in-place --set {self.key}={str(self.value).lower() if isinstance(self.value, bool) else self.value}"
 
 
-@frozen(slots=True)
+@frozen
 class UpgradeToolkit:
     """Install a newer toolkit on the host."""
 

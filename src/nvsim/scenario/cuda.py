@@ -10,8 +10,7 @@ from __future__ import annotations
 import posixpath
 import re
 
-from attrs import frozen
-
+from nvsim.frozen import frozen
 from nvsim.host.profile import Gpu, HostProfile
 from nvsim.loader.outcome import DlopenCall, Machine, ProcessRequest
 from nvsim.loader.process import run
@@ -73,7 +72,7 @@ _LIBCUDA = "libcuda.so.1"
 _LIBCUDART = re.compile(r"libcudart\.so\.(\d+)(?:\.(\d+))?")
 
 
-@frozen(slots=True)
+@frozen
 class CudaAnswer:
     """What CUDA would say.
 
@@ -94,7 +93,7 @@ class CudaAnswer:
     assumptions: tuple[str, ...] = ()
 
 
-@frozen(slots=True)
+@frozen
 class _Libcuda:
     path: str
     version: str | None

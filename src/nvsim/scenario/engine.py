@@ -6,9 +6,8 @@ the NVIDIA toolkit is called is `nvsim.scenario.engine_call`, the root is `nvsim
 
 from __future__ import annotations
 
-from attrs import frozen
-
 from nvsim.errors import InputError
+from nvsim.frozen import frozen
 from nvsim.image.model import ImageConfig
 from nvsim.rootfs.node import File
 from nvsim.rootfs.resolve import Resolved, resolve
@@ -34,7 +33,7 @@ DEFAULT_CAPABILITIES = (
 )
 
 
-@frozen(slots=True)
+@frozen
 class Process:
     """The process of the OCI spec: arguments, environment, working directory, user and supplementary groups."""
 

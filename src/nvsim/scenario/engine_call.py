@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import csv
 
-from attrs import evolve, field, frozen
-
 from nvsim.errors import InputError
+from nvsim.frozen import evolve, field, frozen
 from nvsim.host.profile import Gpu, HostProfile
 from nvsim.inject.cdi.registry import Registry
 from nvsim.rootfs.node import Directory, File, Special
@@ -27,7 +26,7 @@ _OTHER_RUNTIMES = ("runc", "crun", "youki", "kata", "runsc", "sysbox", "spin", "
 _ANNOTATION_PREFIX = "cdi.k8s.io/"
 
 
-@frozen(slots=True)
+@frozen
 class Call:
     """Who is called.
 
@@ -52,7 +51,7 @@ class Call:
     registry: Registry | None = field(default=None, eq=False, repr=False)
 
 
-@frozen(slots=True)
+@frozen
 class GpusRequest:
     """``--gpus``: `ids` that are named, and `count` GPUs (-1 = all, 0 = no count); `capabilities` and `driver` that were asked for."""
 
@@ -277,7 +276,7 @@ def _plugin(scenario: Scenario, call: Call, count: int, asked: str) -> Call:
     return _engine_cdi(scenario, call, names, "the CRI request's CDI devices")
 
 
-@frozen(slots=True)
+@frozen
 class _Place:
     """A directory that GKE's device plugin mounts: candidates on the host, and where it goes."""
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from attrs import evolve
-
+from nvsim.frozen import evolve
 from nvsim.inject.cdi.plan import plan_of_config, with_log
 from nvsim.inject.generate.host import CdiHost
 from nvsim.inject.generate.platform import Platform

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import posixpath
 
-from attrs import evolve
-
+from nvsim.frozen import evolve
 from nvsim.host.profile import HostProfile, KeptSpec
 from nvsim.inject.cdi.registry import Registry, load_registry, spec_files
 from nvsim.inject.cdi.spec import CdiMount, CdiSpec

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import re
 
-from attrs import frozen
-
+from nvsim.frozen import frozen
 from nvsim.scenario.engine_call import Call
 from nvsim.scenario.messages import create_failed, docker_status, exec_failed, hook_failed, runtime_failed
 from nvsim.scenario.messages_engines import NEWEST, pod_status
@@ -25,7 +24,7 @@ _RUNC_STAT = re.compile(r"error mounting .* to rootfs at .*: stat (.*): no such 
 _PLAIN = {"containerd": "Error: ", "cri-o": "Error: ", "podman": "Error: "}  # before what an engine says itself
 
 
-@frozen(slots=True)
+@frozen
 class Shown:
     """What is printed and the exit status; None = there is none to see, because the container never existed."""
 
@@ -33,7 +32,7 @@ class Shown:
     status: int | None
 
 
-@frozen(slots=True)
+@frozen
 class Speaker:
     """Who tells of failures: an engine in one release with its low-level runtime. containerd and CRI-O are told by the kubelet."""
 

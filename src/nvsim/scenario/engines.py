@@ -5,9 +5,8 @@
 
 from __future__ import annotations
 
-from attrs import evolve, frozen
-
 from nvsim.errors import InputError
+from nvsim.frozen import evolve, frozen
 from nvsim.scenario.messages_engines import NEWEST
 from nvsim.scenario.model import Scenario
 
@@ -16,7 +15,7 @@ HOOK, CDI = "hook", "cdi"
 RUNC_1_0: Version = (1, 0)  # runc before 1.1, which words a failed execve otherwise
 
 
-@frozen(slots=True)
+@frozen
 class EngineRules:
     """How an engine behaves from the release `since` on.
 
@@ -57,7 +56,7 @@ _USUAL: dict[str, Version] = {"docker": (28, 5), "podman": (5, 4), "containerd":
 ENGINES = tuple(_USUAL)
 
 
-@frozen(slots=True)
+@frozen
 class Engine:
     """One engine in one release. `assumed`: the release is nobody's statement but a usual one."""
 

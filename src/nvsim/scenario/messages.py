@@ -6,8 +6,7 @@ The look-up is that of runc (``libcontainer/standard_init_linux.go``, Go ``os/ex
 
 from __future__ import annotations
 
-from attrs import frozen
-
+from nvsim.frozen import frozen
 from nvsim.loader.access import may_execute, mount_flags
 from nvsim.rootfs.node import Directory, File
 from nvsim.rootfs.resolve import PathError, Resolver
@@ -30,7 +29,7 @@ _TEXT = {
 }
 
 
-@frozen(slots=True)
+@frozen
 class Lookup:
     """The program that the runtime found (`path`), or why it found none: `error` is Go's text, `exit` docker's status.
 

@@ -11,8 +11,7 @@ import errno as errnos
 import os
 from collections.abc import Mapping
 
-from attrs import evolve, frozen
-
+from nvsim.frozen import evolve, frozen
 from nvsim.loader.outcome import ExecStep
 from nvsim.rootfs.node import Directory, File
 from nvsim.rootfs.resolve import Resolved, Resolver
@@ -20,7 +19,7 @@ from nvsim.rootfs.resolve import Resolved, Resolver
 NEWEST = (99,)
 
 
-@frozen(slots=True)
+@frozen
 class Refusal:
     """An execve that failed: `name` as typed, `path` as found ("" = not in PATH), `errno` its name.
 
@@ -42,7 +41,7 @@ class Refusal:
         return os.strerror(number) if isinstance(number, int) else self.errno
 
 
-@frozen(slots=True)
+@frozen
 class Shown:
     """What the user sees: `text` without the newline, and the caller's exit `status`; None = not known."""
 
@@ -50,7 +49,7 @@ class Shown:
     status: int | None
 
 
-@frozen(slots=True)
+@frozen
 class _Say:
     """A template ({name}, {path}, {strerror}, {interpreter}, {argv0}) and a status; template None = nobody can tell."""
 
@@ -58,7 +57,7 @@ class _Say:
     status: int | None = None
 
 
-@frozen(slots=True)
+@frozen
 class _Row:
     """How a caller speaks from the version `since` on: by situation, by errno, else `other`. `prefix` begins every text but a whole one,
     which starts with "="."""

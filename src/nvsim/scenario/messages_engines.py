@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from attrs import frozen
+from nvsim.frozen import frozen
 
 NEWEST = (99,)
 _UNABLE = "OCI runtime create failed: runc create failed: unable to start container process: "
 _DAEMON = "docker: Error response from daemon: "
 
 
-@frozen(slots=True)
+@frozen
 class CreateText:
     """How an engine shows from the version `since` on that a container could not be created: `before` and `after` the reason.
 
@@ -29,7 +29,7 @@ class CreateText:
     in_init: bool = False
 
 
-@frozen(slots=True)
+@frozen
 class RuntimeTexts:
     """How a low-level runtime speaks from `since` on.
 
@@ -140,7 +140,7 @@ def runtime_texts(runtime: str, version: tuple[int, ...] = NEWEST) -> RuntimeTex
     return [r for r in rows if version >= r.since or r is rows[0]][-1]
 
 
-@frozen(slots=True)
+@frozen
 class PodStatus:
     """What ``kubectl describe pod`` shows of a container: the `reason` and `exit_code` of its last state, the `message` (the runtime's
     text, "" = none: then the log has it), and the `waiting` reason while the kubelet tries again (restartPolicy Always)."""

@@ -6,9 +6,8 @@ are those of `nvsim.scenario.messages_callers`. Executing is `nvsim.simulate`'s.
 
 from __future__ import annotations
 
-from attrs import evolve, frozen
-
 from nvsim.errors import UnsupportedError
+from nvsim.frozen import evolve, frozen
 from nvsim.loader.outcome import ExecStep
 from nvsim.rootfs.resolve import Resolver
 from nvsim.scenario.engine import Process
@@ -17,7 +16,7 @@ from nvsim.scenario.messages_callers import Refusal, Shown, caller_of, refusal_o
 from nvsim.scenario.messages_wrappers import Meant, unwrap_once
 
 
-@frozen(slots=True)
+@frozen
 class Inner:
     """The program that a process starts: its `process` (arguments and environment), and by whom: `caller` with `version` and the name
     that it was called by, as `shown_by` takes them. `user_changed`: it runs as another user, which is not modelled."""

@@ -10,7 +10,7 @@ import re
 import shlex
 from collections.abc import Mapping
 
-from attrs import evolve, frozen
+from nvsim.frozen import evolve, frozen
 
 _SHELLS = ("sh", "bash", "dash", "ash", "ksh", "zsh")
 _SPECIAL = re.compile(r"[|&;<>()$`\\*?\[\]#~{}!\n]")
@@ -25,7 +25,7 @@ _BUILTIN_WORDS = (
 _BUILTINS = frozenset(_BUILTIN_WORDS.split())
 
 
-@frozen(slots=True)
+@frozen
 class Wrapper:
     """A program that ends by executing another one.
 
@@ -75,7 +75,7 @@ _MAX_DEPTH = 16
 _USER_CHANGED = ("gosu", "su-exec", "setpriv")
 
 
-@frozen(slots=True)
+@frozen
 class Link:
     """One wrapper of the chain: the words that call it (``argv[0]`` first), and for a shell the word ``exec`` if it was used."""
 
@@ -84,7 +84,7 @@ class Link:
     uses_exec: bool = False
 
 
-@frozen(slots=True)
+@frozen
 class Meant:
     """The program that a command line really means: its `argv`, the wrappers around it from outside in, and what they change.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from attrs import evolve, frozen
+from nvsim.frozen import evolve, frozen
 
 if TYPE_CHECKING:
     from nvsim.host.profile import HostProfile
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from nvsim.loader.outcome import Cpu
 
 
-@frozen(slots=True)
+@frozen
 class Volume:
     """One ``-v`` or ``--mount``: `kind` bind, volume or tmpfs; `src` a host path (bind) or a volume's name."""
 
@@ -26,7 +26,7 @@ class Volume:
     kind: str = "bind"
 
 
-@frozen(slots=True)
+@frozen
 class Settings:
     """What the user says beside host and image: the options of ``docker run``, and which toolkit is simulated.
 
@@ -69,7 +69,7 @@ class Settings:
     dlopen_from: str = "main"
 
 
-@frozen(slots=True)
+@frozen
 class Scenario:
     """One question: this image on that host with these settings."""
 

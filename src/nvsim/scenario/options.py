@@ -12,9 +12,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from attrs import frozen
-
 from nvsim.errors import InputError
+from nvsim.frozen import frozen
 from nvsim.loader.cpu import parse_cpu
 from nvsim.rootfs.datafile import did_you_mean
 from nvsim.scenario import options_docker as docker
@@ -25,7 +24,7 @@ ENGINES = ("docker", "podman", "containerd", "cri-o")
 PLUGINS = ("envvar", "volume-mounts", "cdi-annotations", "cdi-cri", "bind-mount")
 
 
-@frozen(slots=True)
+@frozen
 class Option:
     """One option. `name` is its key in queries, `flags` as typed, `kind` "text", "texts" (may be repeated) or "flag"; `section` is
     "docker" for what ``docker run`` has too, "nvidia" for the rest."""

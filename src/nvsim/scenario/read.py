@@ -9,9 +9,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from attrs import evolve
-
 from nvsim.errors import InputError
+from nvsim.frozen import evolve
 from nvsim.host.datadir import data_dir
 from nvsim.scenario.model import Scenario
 from nvsim.scenario.options import read_file, settings_from

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from attrs import evolve, frozen
-
+from nvsim.frozen import evolve, frozen
 from nvsim.host.profile import HostProfile
 from nvsim.inject.cdi.apply import prepare, run_hooks
 from nvsim.inject.cdi.inject import inject_devices
@@ -32,7 +31,7 @@ NEWEST = "1.20.0"
 ENGINE, RUNTIME, HOOK, CREATE = "engine", "runtime", "hook", "create"
 
 
-@frozen(slots=True)
+@frozen
 class Prepared:
     """The root before the process starts. `stage`: who failed, where something did ("engine", "runtime": nvidia-container-runtime
     edits the spec, "hook": the prestart hook, "create": the low-level runtime); the text is ``injected.failure``.

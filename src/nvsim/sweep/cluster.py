@@ -11,9 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from attrs import evolve
-
 from nvsim.errors import InputError
+from nvsim.frozen import evolve
 from nvsim.sweep.model import CellResult
 from nvsim.sweep.run import Chunk, Task, answer_chunk
 

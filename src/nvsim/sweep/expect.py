@@ -6,8 +6,7 @@ from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
 from typing import Any
 
-from attrs import evolve
-
+from nvsim.frozen import evolve
 from nvsim.sweep.model import Cell, CellResult, Expectation, ImageSource, Pattern, Setting, Sweep
 
 _DEFAULT = Expectation(Pattern(), "work")

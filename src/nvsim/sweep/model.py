@@ -8,12 +8,12 @@ import shlex
 from collections.abc import Mapping
 from typing import Any
 
-from attrs import field, frozen
+from nvsim.frozen import field, frozen
 
 MUSTS = ("work", "fail", "any")
 
 
-@frozen(slots=True)
+@frozen
 class Pattern:
     """Which cells something is about: shell patterns (fnmatch) over the four axes; "*" matches everything."""
 
@@ -23,7 +23,7 @@ class Pattern:
     command: str = "*"
 
 
-@frozen(slots=True)
+@frozen
 class Expectation:
     """What must come of the cells that `pattern` matches.
 
@@ -37,7 +37,7 @@ class Expectation:
     position: str = "default"
 
 
-@frozen(slots=True)
+@frozen
 class ImageSource:
     """An image of the matrix. `query` is the `image` field of a ``run`` query: a name, or an object with `path` or `tree`.
 
@@ -52,7 +52,7 @@ class ImageSource:
     command: tuple[str, ...] | None = None
 
 
-@frozen(slots=True)
+@frozen
 class Setting:
     """Named options of a ``run`` query (env, gpus, runtime, ...)."""
 
@@ -60,7 +60,7 @@ class Setting:
     options: Mapping[str, Any] = field(hash=False)
 
 
-@frozen(slots=True)
+@frozen
 class Sweep:
     """A sweep file, read: the axes in the file's order, cells taken out and added, and the expectations (the last match counts)."""
 
@@ -74,7 +74,7 @@ class Sweep:
     expect: tuple[Expectation, ...] = ()
 
 
-@frozen(slots=True)
+@frozen
 class Cell:
     """One scenario of the matrix. `command` None = the image's own. `options` are those of its setting.
 
@@ -113,7 +113,7 @@ class Cell:
         return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
-@frozen(slots=True)
+@frozen
 class CellResult:
     """What came of a cell. `verdict`: "ok", "fails", "unknown", or "error" for a query that could not be answered.
 

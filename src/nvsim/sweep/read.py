@@ -10,9 +10,8 @@ from fnmatch import filter as fnfilter
 from pathlib import Path
 from typing import Any
 
-from attrs import evolve, frozen
-
 from nvsim.errors import InputError
+from nvsim.frozen import evolve, frozen
 from nvsim.host.read import list_hosts
 from nvsim.image.read import load_image
 from nvsim.rootfs.datafile import did_you_mean

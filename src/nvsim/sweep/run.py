@@ -15,9 +15,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from attrs import evolve, field, frozen
-
 from nvsim.errors import InputError, NvsimError
+from nvsim.frozen import evolve, field, frozen
 from nvsim.sweep.expect import judged, unmet
 from nvsim.sweep.model import Cell, CellResult
 
@@ -25,7 +24,7 @@ _CHUNK = 32
 _RETRIES = 2
 
 
-@frozen(slots=True)
+@frozen
 class Task:
     """A cell that has to be computed, with the key of its answer."""
 
@@ -33,7 +32,7 @@ class Task:
     key: str
 
 
-@frozen(slots=True)
+@frozen
 class Chunk:
     """Neighbouring tasks: they mostly share an image, so a worker reads it once.
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from attrs import frozen
-
+from nvsim.frozen import frozen
 from nvsim.sweep.model import CellResult
 
 FAIL_ON = ("unmet", "fails", "unknown", "never")
 
 
-@frozen(slots=True)
+@frozen
 class Row:
     """One line of the matrix: an image with a setting and a command, and its results by host (None = no such cell)."""
 
@@ -21,7 +20,7 @@ class Row:
     results: tuple[CellResult | None, ...]
 
 
-@frozen(slots=True)
+@frozen
 class Summary:
     """A sweep's results as a matrix; `hosts` are its columns."""
 

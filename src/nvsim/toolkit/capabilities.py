@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from attrs import frozen
-
+from nvsim.frozen import frozen
 from nvsim.toolkit.go_strings import items_of
 from nvsim.toolkit.releases import Release
 from nvsim.toolkit.request import Because
@@ -50,7 +49,7 @@ def has_any(capabilities: Capabilities, words: Iterable[str]) -> bool:
     return ALL in capabilities or not capabilities.isdisjoint(words)
 
 
-@frozen(slots=True)
+@frozen
 class Granted:
     """The capabilities that the hook grants, in the order of the command line, or (`refused`) what it says instead."""
 

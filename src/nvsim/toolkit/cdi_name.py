@@ -5,8 +5,7 @@ The functions return the library's error text, or None when the name is valid.
 
 from __future__ import annotations
 
-from attrs import frozen
-
+from nvsim.frozen import frozen
 from nvsim.toolkit.go_text import go_quote
 
 _LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
@@ -22,7 +21,7 @@ class NamePanic(Exception):  # noqa: N818 - a predicted crash of the real progra
         self.log = log
 
 
-@frozen(slots=True)
+@frozen
 class DeviceName:
     """A qualified device name in its parts, or (with `error`) an unqualified one, whose `name` is the whole text."""
 

@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Literal
 
-from attrs import evolve, frozen
-
+from nvsim.frozen import evolve, frozen
 from nvsim.toolkit.annotations import CDI_PREFIX, annotation_keys, checked_annotation_devices
 from nvsim.toolkit.capabilities import VARIABLE as CAPABILITIES
 from nvsim.toolkit.cdi_name import is_qualified
@@ -28,7 +27,7 @@ DEVICES_FAILED = "failed to get required devices from OCI specification: "
 Route = Literal["none", "hook", "registry", "automatic", "conflict"]
 
 
-@frozen(slots=True)
+@frozen
 class Generated:
     """A CDI spec that is generated in memory: the generator's mode, the ids asked for (None = not said), the class of its kind."""
 
@@ -37,7 +36,7 @@ class Generated:
     cls: str | None = None
 
 
-@frozen(slots=True)
+@frozen
 class CdiRequest:
     """What the runtime applies.
 
@@ -135,7 +134,7 @@ def _cdi(view: ImageView, mode: str, modifiers: tuple[str, ...], default_kind: s
     return evolve(base, route="automatic", generate=generated_for((*automatic, *extra)))
 
 
-@frozen(slots=True)
+@frozen
 class _LookUp:
     """The devices of CDI mode; `whole_names`: they are taken as they are, with no kind put before a name that is not qualified."""
 

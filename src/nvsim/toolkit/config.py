@@ -12,9 +12,7 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any
 
-import attrs
-from attrs import evolve, frozen
-
+from nvsim.frozen import evolve, fields, frozen
 from nvsim.toolkit.config_schema import Key, ToolkitConfig, Version, keys_of
 from nvsim.toolkit.go_text import go_quote
 from nvsim.toolkit.releases import Release
@@ -46,7 +44,7 @@ class ConfigCrash(Exception):  # noqa: N818 - a predicted crash of the real prog
     """Reading the file kills the program (exit status 2); the argument is what stands on stderr, without the traces."""
 
 
-@frozen(slots=True)
+@frozen
 class HostDefaults:
     """Defaults that depend on the host: the value of ``ldconfig``, and the user of the legacy engine."""
 
@@ -75,6 +73,9 @@ def _is_suse(os_release: str | None) -> bool:
     return False
 
 
+PLAIN_HOST = HostDefaults()
+
+
 def config_path(environ: Mapping[str, str], release: Release) -> str:
     """Where the runtime looks for the file (the hook too, since 1.18); `environ` is the program's own environment."""
     override = environ.get(OVERRIDE, "")
@@ -83,7 +84,7 @@ def config_path(environ: Mapping[str, str], release: Release) -> str:
     return posixpath.normpath(posixpath.join(environ.get("XDG_CONFIG_HOME") or "/etc", _RELATIVE))
 
 
-def default_config(release: Release, host: HostDefaults = HostDefaults()) -> ToolkitConfig:
+def default_config(release: Release, host: HostDefaults = PLAIN_HOST) -> ToolkitConfig:
     """The configuration without a file."""
     config = ToolkitConfig()
     cli = evolve(
@@ -95,7 +96,7 @@ def default_config(release: Release, host: HostDefaults = HostDefaults()) -> Too
 
 
 @lru_cache(maxsize=64)
-def load_config(text: str | None, release: Release, host: HostDefaults = HostDefaults()) -> ToolkitConfig:
+def load_config(text: str | None, release: Release, host: HostDefaults = PLAIN_HOST) -> ToolkitConfig:
     """The configuration that the runtime (and the hook, where it shares the code) takes from a file's text.
 
     None = there is no file. Raises `ConfigError` and `ConfigCrash`.
@@ -181,7 +182,7 @@ def _fill(
 
 
 def _value(old: Any, found: Any, key: Key, version: Version, dotted: str) -> tuple[Any, set[str]]:
-    if not attrs.has(type(old)):
+    if not fields(type(old)):
         return _converted(found, key.go_type), {dotted}
     if not isinstance(found, Table):
         raise _mismatch(found, key.go_type)
@@ -278,12 +279,12 @@ _SECTIONS_BEFORE_1_14: tuple[tuple[str, Version], ...] = (
 # ---- the configuration as plain data
 
 
-def config_json(config: attrs.AttrsInstance, version: Version) -> dict[str, Any]:
+def config_json(config: object, version: Version) -> dict[str, Any]:
     """The configuration (or one section) as nested dicts with the file's names; features that are not set are left out."""
     out: dict[str, Any] = {}
     for attribute, key in keys_of(type(config), version):
         value = getattr(config, attribute)
-        if attrs.has(type(value)):
+        if fields(type(value)):
             out[key.name] = config_json(value, version)
         elif value is not None:
             out[key.name] = list(value) if isinstance(value, tuple) else value

@@ -10,9 +10,7 @@ import re
 import tomllib
 from typing import Any
 
-import attrs
-from attrs import evolve
-
+from nvsim.frozen import evolve, fields
 from nvsim.toolkit.config import ConfigError, default_config
 from nvsim.toolkit.config_schema import ToolkitConfig, Version, keys_of
 from nvsim.toolkit.go_text import go_quote
@@ -60,7 +58,7 @@ def _fill(
         attribute, key = known.get(name) or known[name.casefold()]
         here = (*path, name)
         old = getattr(section, attribute)
-        if not attrs.has(type(old)):
+        if not fields(type(old)):
             changes[attribute] = _converted(value, key.go_type, here, places.position_of(name), version)
             given.add(".".join((*path, key.name)))
         elif isinstance(value, dict):

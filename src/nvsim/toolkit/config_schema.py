@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from typing import Any, TypeVar
 
-import attrs
-from attrs import frozen
+from nvsim.frozen import field, fields, frozen
 
 Version = tuple[int, ...]
 
@@ -17,7 +16,7 @@ _KEY = "config-key"
 T = TypeVar("T")
 
 
-@frozen(slots=True)
+@frozen
 class Key:
     """A key or table: its name in the file, its Go type as error texts print it, the releases [since, until) that know it."""
 
@@ -31,15 +30,15 @@ class Key:
 
 
 def _key(name: str, go_type: str, default: Any, since: Version = (), until: Version | None = None) -> Any:
-    return attrs.field(default=default, metadata={_KEY: Key(name, go_type, since, until)})
+    return field(default=default, metadata={_KEY: Key(name, go_type, since, until)})
 
 
 def _table(name: str, go_type: str, cls: type[T], since: Version = ()) -> T:
-    made: T = attrs.field(factory=cls, metadata={_KEY: Key(name, go_type, since)})
+    made: T = field(factory=cls, metadata={_KEY: Key(name, go_type, since)})
     return made
 
 
-@frozen(slots=True)
+@frozen
 class CliSection:
     """``[nvidia-container-cli]``: how the legacy engine is called; `root` is the driver root of every mode."""
 
@@ -55,38 +54,38 @@ class CliSection:
     ldconfig: str = _key("ldconfig", "config.ldconfigPath", "@/sbin/ldconfig")
 
 
-@frozen(slots=True)
+@frozen
 class CtkSection:
     """``[nvidia-ctk]``: the program that injected createContainer hooks name."""
 
     path: str = _key("path", "string", "nvidia-ctk")
 
 
-@frozen(slots=True)
+@frozen
 class CsvMode:
     mount_spec_path: str = _key("mount-spec-path", "string", "/etc/nvidia-container-runtime/host-files-for-container.d")
     compat_container_root: str = _key("compat-container-root", "string", "", since=(1, 19, 0))
 
 
-@frozen(slots=True)
+@frozen
 class CdiMode:
     spec_dirs: tuple[str, ...] = _key("spec-dirs", "[]string", ("/etc/cdi", "/var/run/cdi"), since=(1, 11, 0))
     default_kind: str = _key("default-kind", "string", "nvidia.com/gpu", since=(1, 13, 0))
     annotation_prefixes: tuple[str, ...] = _key("annotation-prefixes", "[]string", ("cdi.k8s.io/",), since=(1, 13, 0))
 
 
-@frozen(slots=True)
+@frozen
 class JitCdiMode:
     feature_flags: tuple[str, ...] = _key("nvcdi-feature-flags", "[]nvcdi.FeatureFlag", ())
     disable_hooks: tuple[str, ...] = _key("nvcdi-disable-hooks", "[]nvcdi.HookName", (), since=(1, 20, 0))
 
 
-@frozen(slots=True)
+@frozen
 class LegacyMode:
     cuda_compat_mode: str = _key("cuda-compat-mode", "config.cudaCompatMode", "ldconfig")
 
 
-@frozen(slots=True)
+@frozen
 class Modes:
     """``[nvidia-container-runtime.modes]``: what one mode needs to know."""
 
@@ -96,7 +95,7 @@ class Modes:
     legacy: LegacyMode = _table("legacy", "config.legacyModeConfig", LegacyMode, since=(1, 17, 7))
 
 
-@frozen(slots=True)
+@frozen
 class RuntimeSection:
     """``[nvidia-container-runtime]``."""
 
@@ -107,7 +106,7 @@ class RuntimeSection:
     modes: Modes = _table("modes", "config.modesConfig", Modes)
 
 
-@frozen(slots=True)
+@frozen
 class HookSection:
     """``[nvidia-container-runtime-hook]``."""
 
@@ -120,7 +119,7 @@ def _feature(name: str, since: Version, until: Version | None = None) -> bool | 
     return made
 
 
-@frozen(slots=True)
+@frozen
 class Features:
     """``[features]``: None = not in the file, which means off."""
 
@@ -137,7 +136,7 @@ class Features:
     no_additional_gids_for_device_nodes: bool | None = _feature("no-additional-gids-for-device-nodes", (1, 19, 0))
 
 
-@frozen(slots=True)
+@frozen
 class ToolkitConfig:
     """The configuration in force. `given` names the keys that the file set (dotted, as spelled in the documentation)."""
 
@@ -163,5 +162,5 @@ def keys_of(cls: type, version: Version) -> list[tuple[str, Key]]:
 
 def all_keys(cls: type) -> list[tuple[str, Key]]:
     """(attribute, key) of a section's keys and tables, whichever release knows them."""
-    found = ((a.name, a.metadata.get(_KEY)) for a in attrs.fields(cls))
+    found = ((a.name, a.metadata.get(_KEY)) for a in fields(cls))
     return [(name, key) for name, key in found if key is not None]

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from attrs import frozen
-
+from nvsim.frozen import frozen
 from nvsim.toolkit.annotations import annotation_devices, annotation_keys
 from nvsim.toolkit.go_strings import items_of
 from nvsim.toolkit.image import UNPRIVILEGED_KEY, Caller, ImageView
@@ -21,7 +20,7 @@ VISIBLE = "NVIDIA_VISIBLE_DEVICES"
 IMEX = "NVIDIA_IMEX_CHANNELS"
 
 
-@frozen(slots=True)
+@frozen
 class Requested:
     """What is asked for. `ids`: None = nothing (no GPU container), ("",) = driver files without a device. `log`: lines (level, text)."""
 

@@ -11,8 +11,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from attrs import field, frozen
-
+from nvsim.frozen import field, frozen
 from nvsim.toolkit.go_text import go_quote
 
 _MAX_NESTING = 400  # Go allows 10000; nobody writes that, and Python could not
@@ -22,7 +21,7 @@ class JsonError(ValueError):
     """The text cannot be read; the argument is Go's message."""
 
 
-@frozen(slots=True)
+@frozen
 class Scalar:
     """``string``, ``bool`` or a number: the Go type's name, and for integers the bounds. `kind`: what a type with a name of its own is."""
 
@@ -32,7 +31,7 @@ class Scalar:
     kind: str = ""
 
 
-@frozen(slots=True)
+@frozen
 class ListOf:
     of: GoType
 
@@ -41,7 +40,7 @@ class ListOf:
         return f"[]{self.of.go}"
 
 
-@frozen(slots=True)
+@frozen
 class MapOf:
     """A map from strings."""
 
@@ -52,7 +51,7 @@ class MapOf:
         return f"map[string]{self.of.go}"
 
 
-@frozen(slots=True)
+@frozen
 class Struct:
     """A struct type: its name with package (``specs.Mount``) and its fields by JSON name."""
 
@@ -60,7 +59,7 @@ class Struct:
     fields: Mapping[str, GoType] = field(factory=dict)
 
 
-@frozen(slots=True)
+@frozen
 class Raw:
     """``json.RawMessage``: the value is kept as it stands."""
 
@@ -77,7 +76,7 @@ class _Number(str):
     __slots__ = ()
 
 
-@frozen(slots=True)
+@frozen
 class RawValue:
     """A value that was not decoded; `decode_value` does it."""
 

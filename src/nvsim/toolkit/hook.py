@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import cache
 
-from attrs import frozen
-
+from nvsim.frozen import frozen
 from nvsim.toolkit.config import ConfigCrash
 from nvsim.toolkit.config_schema import ToolkitConfig
 from nvsim.toolkit.hook_cli import cli_arguments, exec_error, find_cli
@@ -32,7 +31,7 @@ from nvsim.toolkit.releases import Release
 TRACE = "[goroutine trace removed]"
 
 
-@frozen(slots=True)
+@frozen
 class HookRun:
     """How a run of the hook ends.
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from attrs import evolve, frozen
-
+from nvsim.frozen import evolve, frozen
 from nvsim.toolkit.go_text import go_quote
 from nvsim.toolkit.releases import Release
 
@@ -29,7 +28,7 @@ _TRUE = ("1", "t", "T", "true", "TRUE", "True")
 _FALSE = ("0", "f", "F", "false", "FALSE", "False")
 
 
-@frozen(slots=True)
+@frozen
 class HookFlags:
     """The flags, and what stands after them. `error`: what is printed before the usage text ("" = the usage alone was asked for)."""
 

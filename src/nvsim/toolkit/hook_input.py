@@ -8,8 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from attrs import evolve, field, frozen
-
+from nvsim.frozen import evolve, field, frozen
 from nvsim.toolkit.capabilities import CONFIG_KEY, supported_capabilities
 from nvsim.toolkit.config import (
     OVERRIDE,
@@ -57,7 +56,7 @@ class HookFailure(Exception):  # noqa: N818 - a predicted failure of the real pr
     """The hook ends with status 1; the argument is what it prints ("" = nothing)."""
 
 
-@frozen(slots=True)
+@frozen
 class HostFiles:
     """The host's files as the hook sees them, each asked by absolute path.
 
@@ -71,7 +70,7 @@ class HostFiles:
     is_directory: Callable[[str], bool] = lambda _: False
 
 
-@frozen(slots=True)
+@frozen
 class HookSpec:
     """What the hook takes from state and spec. `capabilities`: undecoded, None when the spec has none."""
 

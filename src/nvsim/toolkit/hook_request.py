@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from attrs import frozen
-
+from nvsim.frozen import frozen
 from nvsim.toolkit.capabilities import grant
 from nvsim.toolkit.cdi_name import NamePanic
 from nvsim.toolkit.config_schema import ToolkitConfig
@@ -22,7 +21,7 @@ MIG_CONFIG = "NVIDIA_MIG_CONFIG_DEVICES"
 MIG_MONITOR = "NVIDIA_MIG_MONITOR_DEVICES"
 
 
-@frozen(slots=True)
+@frozen
 class HookRequest:
     """What the hook asks nvidia-container-cli for."""
 
@@ -34,7 +33,7 @@ class HookRequest:
     requirements: tuple[str, ...] = ()
 
 
-@frozen(slots=True)
+@frozen
 class HookDecision:
     """`request` is None when no GPU is wanted or the hook fails: then `error` is its text, or `crash` what a killed program leaves on stderr.
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
-from attrs import field, frozen
-
+from nvsim.frozen import field, frozen
 from nvsim.toolkit.go_strings import items_of
 from nvsim.toolkit.mounts import Mount
 from nvsim.toolkit.releases import Release
@@ -31,7 +30,7 @@ class BadEnvironment(Exception):  # noqa: N818 - a predicted refusal of the real
         self.entry = entry
 
 
-@frozen(slots=True)
+@frozen
 class ImageView:
     """The environment as a map, mounts, annotations and privileges of a container, and the settings that say what of it counts.
 

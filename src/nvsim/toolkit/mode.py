@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from attrs import frozen
-
+from nvsim.frozen import frozen
 from nvsim.toolkit.cdi_name import NamePanic, is_qualified
 from nvsim.toolkit.devices import VISIBLE, env_list, visible_devices
 from nvsim.toolkit.image import Caller, ImageView
@@ -17,7 +16,7 @@ TEGRA_RELEASE = "/etc/nv_tegra_release"
 MODE_KEY = "config.toml nvidia-container-runtime.mode"
 
 
-@frozen(slots=True)
+@frozen
 class Platform:
     """What the programs find out about the host: libraries that can be dlopened, Tegra's files, the names of the GPUs that NVML tells.
 
@@ -42,7 +41,7 @@ class NvmlCrash(Exception):  # noqa: N818 - a predicted crash of the real progra
         self.log = log
 
 
-@frozen(slots=True)
+@frozen
 class Mode:
     """The mode in force. `log`: the lines (level, text) that tell it."""
 

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from attrs import frozen
-
+from nvsim.frozen import frozen
 from nvsim.toolkit.cdi_name import is_qualified
 from nvsim.toolkit.go_strings import clean
 from nvsim.toolkit.releases import Release
@@ -17,7 +16,7 @@ ROOT = "/var/run/nvidia-container-devices"
 CDI, IMEX = "cdi/", "imex/"
 
 
-@frozen(slots=True)
+@frozen
 class Mount:
     """A mount of the OCI spec, as far as it can be a request."""
 

@@ -10,8 +10,7 @@ import re
 from collections.abc import Mapping
 from functools import lru_cache
 
-from attrs import frozen
-
+from nvsim.frozen import frozen
 from nvsim.toolkit.go_json import BOOL, INT, STRING, GoType, ListOf, MapOf, Raw, Scalar, Struct
 from nvsim.toolkit.releases import Version, version_key
 
@@ -145,7 +144,7 @@ _SCALARS: Mapping[str, GoType] = {
 }
 
 
-@frozen(slots=True)
+@frozen
 class Member:
     """A member of a structure: its JSON name, its Go type as text, and whether it is written even when empty."""
 

@@ -12,9 +12,8 @@ import re
 from functools import lru_cache
 from typing import Any, Literal
 
-from attrs import field, frozen
-
 from nvsim.errors import InputError
+from nvsim.frozen import field, frozen
 from nvsim.toolkit.releases_table import BEHAVIOURS, Behaviour
 
 OLDEST, NEWEST, NEWEST_TREE = "1.10.0", "1.20.0", "1.20.0+27"
@@ -23,7 +22,7 @@ Version = tuple[int, int, int, int]
 """major, minor, patch, commits after the release."""
 
 
-@frozen(slots=True, cache_hash=True)
+@frozen(cache_hash=True)
 class Release:
     """The rules of one release: a value for each `Behaviour` (same names; see there what a value means).
 

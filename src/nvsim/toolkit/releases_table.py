@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from attrs import frozen
+from nvsim.frozen import frozen
 
 
-@frozen(slots=True)
+@frozen
 class Step:
     """From release `since` (text; "" = always) the behaviour has this `value`; `text` says it in words."""
 
@@ -20,7 +20,7 @@ class Step:
     text: str
 
 
-@frozen(slots=True)
+@frozen
 class Behaviour:
     """One thing that releases do differently. `about` says what it decides; `steps` are in the order of releases."""
 

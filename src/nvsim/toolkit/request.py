@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from attrs import frozen
+from nvsim.frozen import frozen
 
 
-@frozen(slots=True)
+@frozen
 class Because:
     """Why a decision fell: `input` names the input ("env NVIDIA_DRIVER_CAPABILITIES", "config.toml disable-require",
     "toolkit release", "annotation cdi.k8s.io/gpu", "host GPUs"), `text` says it in a sentence."""
@@ -14,7 +14,7 @@ class Because:
     text: str
 
 
-@frozen(slots=True)
+@frozen
 class Refusal:
     """The container does not start because of the toolkit: which program said it, its exit status and its exact stderr."""
 
@@ -24,7 +24,7 @@ class Refusal:
     because: tuple[Because, ...] = ()
 
 
-@frozen(slots=True)
+@frozen
 class ContainerRequest:
     """What the toolkit decided.
 

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from attrs import frozen
-
+from nvsim.frozen import frozen
 from nvsim.toolkit.versions import Library, VersionError, compare_texts, compare_versions, parse_version
 
 VERSIONS = ("cuda", "arch", "driver")
@@ -23,7 +22,7 @@ class RequirementError(Exception):
     """A requirement cannot be read; the argument is the real program's text."""
 
 
-@frozen(slots=True)
+@frozen
 class Condition:
     """One comparison; an operator "" is one that the language does not have, and always an error."""
 
@@ -35,7 +34,7 @@ class Condition:
         return f"{self.name}{self.operator}{self.value}"
 
 
-@frozen(slots=True)
+@frozen
 class Constraint:
     """What must hold: all requirements; in one requirement any term; in a term all conditions. Empty = always met."""
 

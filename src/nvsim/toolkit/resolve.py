@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from attrs import evolve, frozen
-
+from nvsim.frozen import evolve, frozen
 from nvsim.toolkit.cdi_name import NamePanic
 from nvsim.toolkit.cdi_request import cdi_request, needs_graphics
 from nvsim.toolkit.config import ConfigCrash, config_path
@@ -43,7 +42,7 @@ HOOK = "nvidia-container-runtime-hook"
 RUNTIME = "nvidia-container-runtime"
 
 
-@frozen(slots=True)
+@frozen
 class _Container:
     """What there is of a container: see the parameters of `resolve_request`."""
 
@@ -53,7 +52,7 @@ class _Container:
     bounding: tuple[str, ...]
 
 
-@frozen(slots=True)
+@frozen
 class _Site:
     """Where it is to run: the host and its settings."""
 

@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from attrs import evolve, frozen
-
+from nvsim.frozen import evolve, frozen
 from nvsim.toolkit.config import ConfigError, config_path, host_defaults, load_config, load_error
 from nvsim.toolkit.config_schema import ToolkitConfig
 from nvsim.toolkit.go_json import JsonError
@@ -42,7 +41,7 @@ class RuntimeFailure(Exception):  # noqa: N818 - a predicted failure of the real
         self.panic = panic
 
 
-@frozen(slots=True)
+@frozen
 class RuntimeProcess:
     """The program as it is called.
 
@@ -55,7 +54,7 @@ class RuntimeProcess:
     mode: str | None = None
 
 
-@frozen(slots=True)
+@frozen
 class RuntimeView:
     """What the runtime takes from a container: its image view and the mode in force, with its log lines (level, text)."""
 

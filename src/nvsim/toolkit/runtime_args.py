@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from attrs import frozen
-
+from nvsim.frozen import frozen
 from nvsim.toolkit.go_strings import join
 
 SPEC_FILE = "config.json"
@@ -18,7 +17,7 @@ class BundleError(ValueError):
     """The bundle flag has no value; the argument is the real program's text."""
 
 
-@frozen(slots=True)
+@frozen
 class LogArgs:
     """The flags about logging: file ("" = none), format, debug level; `version`: the version is asked for, and nothing is logged.
 

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from attrs import frozen
-
+from nvsim.frozen import frozen
 from nvsim.toolkit.go_text import go_quote
 
 ERROR, EOF, KEY, STRING, INTEGER, FLOAT = "Error", "EOF", "Key", "String", "Integer", "Float"
@@ -28,7 +27,7 @@ _WORDS = (("true", TRUE), ("false", FALSE), ("inf", INF), ("nan", NAN))
 _ESCAPES = {'"': '"', "n": "\n", "b": "\b", "f": "\f", "/": "/", "t": "\t", "r": "\r", "\\": "\\"}
 
 
-@frozen(slots=True)
+@frozen
 class Token:
     """One word: its kind, its text (for an error: what is wrong) and where it starts, both counted from 1."""
 

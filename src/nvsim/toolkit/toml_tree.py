@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from attrs import define, field, frozen
+from nvsim.frozen import define, field, frozen
 
 
 class TomlError(Exception):
     """The text is no TOML for the library; the argument is its message, mostly with a position such as ``(2, 1): ``."""
 
 
-@frozen(slots=True)
+@frozen
 class Position:
     """Line and column, from 1; an element of an inline table has a made-up place, as in the library."""
 
@@ -22,7 +22,7 @@ class Position:
         return f"({self.line}, {self.column})"
 
 
-@frozen(slots=True)
+@frozen
 class Moment:
     """A date or a time: the library's type for it, how it prints (``%v``), its Go syntax (``%#v``), and its TOML text."""
 
@@ -32,7 +32,7 @@ class Moment:
     toml: str
 
 
-@frozen(slots=True)
+@frozen
 class Value:
     """A string, bool, int, float, `Moment`, or a list of such values, `Table`s and lists."""
 
@@ -40,7 +40,7 @@ class Value:
     position: Position
 
 
-@define(slots=True)
+@define
 class Table:
     """A table; `values` holds `Value`, `Table` and lists of `Table` (an array of tables)."""
 

@@ -8,8 +8,7 @@ from __future__ import annotations
 import re
 from typing import Literal
 
-from attrs import frozen
-
+from nvsim.frozen import frozen
 from nvsim.toolkit.go_text import go_quote
 
 Library = Literal["x-mod", "masterminds"]
@@ -27,7 +26,7 @@ class VersionError(ValueError):
     """The text is no version for the library; the argument is its message (of this module for x/mod, which has none)."""
 
 
-@frozen(slots=True)
+@frozen
 class SemVer:
     """A version: three numbers, as digits without leading zeros, and the pre-release ("" = none); build metadata plays no part."""
 

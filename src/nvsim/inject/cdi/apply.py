@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import posixpath
 
-from attrs import define, field
-
+from nvsim.frozen import define, field
 from nvsim.inject.cdi.plan import STAGES, is_nvidia_hook
 from nvsim.inject.generate.host import CdiHost
 from nvsim.inject.hooks.root import ERRNO_TEXT
@@ -27,7 +26,7 @@ _IN_ROOT = ("createContainer",)
 _KINDS = {"c": "char", "u": "char", "b": "block", "p": "fifo"}
 
 
-@define(slots=True)
+@define
 class _Work:
     editor: Editor
     effects: list[Effect] = field(factory=list)

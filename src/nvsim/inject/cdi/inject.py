@@ -10,8 +10,7 @@ import posixpath
 from collections.abc import Iterable
 from typing import Any
 
-from attrs import evolve
-
+from nvsim.frozen import evolve
 from nvsim.inject.cdi.library import NEWEST_LIBRARY, CdiLibrary
 from nvsim.inject.cdi.registry import Registry
 from nvsim.inject.cdi.spec import CdiHook, CdiMount, CdiNode, CdiSpec, Edits, IntelRdt

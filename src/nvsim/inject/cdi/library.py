@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from attrs import frozen
+from nvsim.frozen import frozen
 
 
-@frozen(slots=True)
+@frozen
 class CdiLibrary:
     """The rules of one release of the library.
 

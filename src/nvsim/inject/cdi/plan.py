@@ -9,8 +9,7 @@ import posixpath
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from attrs import evolve
-
+from nvsim.frozen import evolve
 from nvsim.inject.cdi.spec import Edits, Reasons
 from nvsim.inject.generate.host import CdiHost
 from nvsim.inject.plan import DeviceNode, HookRun, InjectionPlan, PlannedMount, Skipped

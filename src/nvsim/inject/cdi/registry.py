@@ -6,8 +6,7 @@ import json
 import posixpath
 from collections.abc import Iterable, Mapping
 
-from attrs import frozen
-
+from nvsim.frozen import frozen
 from nvsim.inject.cdi.library import NEWEST_LIBRARY, CdiLibrary
 from nvsim.inject.cdi.spec import CdiDevice, CdiSpec, Edits
 from nvsim.inject.log import ToolFailure
@@ -21,7 +20,7 @@ from nvsim.toolkit.request import Because
 DEFAULT_DIRS = ("/etc/cdi", "/var/run/cdi")
 
 
-@frozen(slots=True)
+@frozen
 class LoadedSpec:
     """A valid spec, the file it comes from, and the index of its directory."""
 
@@ -38,7 +37,7 @@ class LoadedSpec:
         return parse_kind(self.spec.kind)[1]
 
 
-@frozen(slots=True)
+@frozen
 class Registry:
     """What the library knows after a refresh. `devices` maps qualified names to their spec and device; `errors` are per file."""
 

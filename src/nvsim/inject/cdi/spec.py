@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from attrs import evolve, field, frozen
-
+from nvsim.frozen import evolve, field, frozen
 from nvsim.toolkit.request import Because
 
 CURRENT_VERSION = "1.1.0"
@@ -20,7 +19,7 @@ EARLIEST_VERSION = "0.3.0"
 Reasons = tuple[Because, ...]
 
 
-@frozen(slots=True)
+@frozen
 class CdiNode:
     """A device node. `file_mode` holds permission bits; None where the spec does not say."""
 
@@ -36,7 +35,7 @@ class CdiNode:
     because: Reasons = field(default=(), eq=False)
 
 
-@frozen(slots=True)
+@frozen
 class CdiMount:
     host_path: str
     container_path: str
@@ -45,7 +44,7 @@ class CdiMount:
     because: Reasons = field(default=(), eq=False)
 
 
-@frozen(slots=True)
+@frozen
 class CdiHook:
     """A hook. `name` is the OCI stage ("createContainer"); `args` starts with the program's own name."""
 
@@ -57,13 +56,13 @@ class CdiHook:
     because: Reasons = field(default=(), eq=False)
 
 
-@frozen(slots=True)
+@frozen
 class NetDevice:
     host_interface: str
     name: str
 
 
-@frozen(slots=True)
+@frozen
 class IntelRdt:
     """`schemata` None = absent; an empty list counts as present."""
 
@@ -74,7 +73,7 @@ class IntelRdt:
     enable_monitoring: bool = False
 
 
-@frozen(slots=True)
+@frozen
 class Edits:
     """Container edits, in order."""
 
@@ -103,14 +102,14 @@ class Edits:
         return self == Edits()
 
 
-@frozen(slots=True)
+@frozen
 class CdiDevice:
     name: str
     edits: Edits = Edits()
     annotations: Mapping[str, str] = field(factory=dict, hash=False)
 
 
-@frozen(slots=True)
+@frozen
 class CdiSpec:
     version: str
     kind: str

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from attrs import evolve
-
+from nvsim.frozen import evolve
 from nvsim.inject.cdi.inject import clean_path
 from nvsim.inject.cdi.spec import CdiHook, CdiMount, CdiNode, CdiSpec, Edits
 

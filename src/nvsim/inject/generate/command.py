@@ -5,8 +5,7 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Mapping, Sequence
 
-from attrs import evolve, frozen
-
+from nvsim.frozen import evolve, frozen
 from nvsim.inject.cdi.dump import dump_json, dump_yaml
 from nvsim.inject.cdi.load import parse_spec
 from nvsim.inject.cdi.spec import CdiDevice, CdiSpec, Edits, with_minimum_version
@@ -26,7 +25,7 @@ DEFAULT_CTK = "/usr/bin/nvidia-ctk"
 DEFAULT_CDI_HOOK = "/usr/bin/nvidia-cdi-hook"
 
 
-@frozen(slots=True)
+@frozen
 class CommandResult:
     """What a run of the command gave: exit status, log, and the specs that it wrote, with their text and file ("" = stdout).
 
@@ -113,7 +112,7 @@ def run_generate(host: CdiHost, args: Sequence[str], config_root: str = "") -> C
     return CommandResult(0, tuple(log.lines), tuple(specs), tuple(texts), tuple(files))
 
 
-@frozen(slots=True)
+@frozen
 class _Checked:
     options: GenerateOptions
     output: str

@@ -10,8 +10,7 @@ import posixpath
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from attrs import frozen
-
+from nvsim.frozen import frozen
 from nvsim.inject.cdi.spec import CdiHook, CdiMount, CdiNode, Edits, Reasons
 from nvsim.inject.generate.driver import Driver
 from nvsim.inject.generate.lookup import Locator, files, is_char_device, join_path
@@ -26,7 +25,7 @@ ALL_HOOKS = "all"
 _DISABLED_BY_DEFAULT = ("chmod",)
 
 
-@frozen(slots=True)
+@frozen
 class Found:
     """A file of the host (`host_path`) that is wanted in the container at `path`, and why."""
 
@@ -40,7 +39,7 @@ def _nothing() -> tuple[Any, ...]:
     return ()
 
 
-@frozen(slots=True)
+@frozen
 class Discoverer:
     """Four questions. Each may raise `ToolFailure`, and may log while it is answered."""
 
@@ -133,7 +132,7 @@ def char_devices(driver: Driver, wanted: Sequence[str], what: str = "device node
     return Discoverer(devices=lambda: find(driver.log, locate, driver.dev_root, wanted, what))
 
 
-@frozen(slots=True)
+@frozen
 class HookCreator:
     """Makes hooks of one hook program.
 

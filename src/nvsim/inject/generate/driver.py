@@ -5,8 +5,7 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Mapping
 
-from attrs import define, frozen
-
+from nvsim.frozen import define, frozen
 from nvsim.inject.generate import lookup
 from nvsim.inject.generate.host import CdiHost
 from nvsim.inject.generate.lookup import Locator, join_path
@@ -14,7 +13,7 @@ from nvsim.inject.log import ToolFailure, ToolLog
 from nvsim.toolkit.go_text import go_quote
 
 
-@frozen(slots=True)
+@frozen
 class DriverSearch:
     """How a toolkit release finds version and libraries of a driver.
 
@@ -37,7 +36,7 @@ SEARCHES: Mapping[str, DriverSearch] = {
 }
 
 
-@define(slots=True)
+@define
 class Driver:
     """Roots and search paths of a driver installation; version and library directories are found out when first asked for.
 

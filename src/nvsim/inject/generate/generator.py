@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from attrs import define, frozen
-
+from nvsim.frozen import define, frozen
 from nvsim.inject.cdi.spec import Edits
 from nvsim.inject.generate.csv_files import default_files
 from nvsim.inject.generate.discover import DEFAULT_HOOK_PATH, Discoverer, HookCreator, edits_of
@@ -24,7 +23,7 @@ _SANDBOX_LIBRARY = "libnvidia-sandboxutils.so.1"
 _ORIN_COMPAT_ROOT = "/usr/local/cuda/compat_orin"
 
 
-@frozen(slots=True)
+@frozen
 class GenerateOptions:
     """What a generator is told. Paths as given; "" = not given. `features` are feature flags; unknown ones have no effect."""
 
@@ -47,7 +46,7 @@ class GenerateOptions:
     driver_search: DriverSearch = NEWEST_SEARCH
 
 
-@define(slots=True)
+@define
 class Generator:
     """One generation. `mode` is resolved; `nvml_library` is the file (or name) that NVML is loaded from."""
 

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from attrs import field, frozen
-
 from nvsim.elf.facts import ElfFacts, LoaderFacts
+from nvsim.frozen import field, frozen
 from nvsim.host.profile import HostProfile
 from nvsim.inject.log import ToolFailure
 from nvsim.loader.outcome import Cpu, DlopenCall, Machine, ProcessRequest
@@ -51,7 +50,7 @@ def is_integrated(name: str) -> bool:
     return "(nvgpu)" in name or "NVIDIA Thor" in name
 
 
-@frozen(slots=True)
+@frozen
 class NvmlMig:
     """A MIG device: its index on the GPU, UUID, GPU instance, compute instance and profile name ("1g.10gb+gfx")."""
 
@@ -62,7 +61,7 @@ class NvmlMig:
     profile: str = ""
 
 
-@frozen(slots=True)
+@frozen
 class NvmlGpu:
     """A GPU. `pci` None: NVML does not tell its bus id (integrated GPUs)."""
 
@@ -91,7 +90,7 @@ class NvmlGpu:
         return is_integrated(self.name)
 
 
-@frozen(slots=True)
+@frozen
 class Nvml:
     """What NVML answers: the return code of nvmlInit, the driver version, 1000 * major + 10 * minor of CUDA, and the GPUs by index."""
 
@@ -105,7 +104,7 @@ class Nvml:
         return tuple(g for g in self.gpus if g.name not in ("DGX Display", "NVIDIA DGX Display"))
 
 
-@frozen(slots=True)
+@frozen
 class CdiHost:
     """A host. `resolver` resolves its real root; `env` is the generating process's environment; `kernel` the release.
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from attrs import frozen
-
+from nvsim.frozen import frozen
 from nvsim.inject.generate.host import CdiHost, can_load, host_library, open_nvml
 from nvsim.inject.generate.lookup import join_path
 from nvsim.inject.log import ToolFailure
@@ -14,7 +13,7 @@ NVML_LIBRARY = "libnvidia-ml.so.1"
 DXCORE_LIBRARY = "libdxcore.so"
 
 
-@frozen(slots=True)
+@frozen
 class Platform:
     """Whether NVML and DXCore can be loaded, whether the files say Tegra, and the names of the GPUs as NVML tells them."""
 

@@ -6,8 +6,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable
 from typing import TypeVar
 
-from attrs import evolve
-
+from nvsim.frozen import evolve
 from nvsim.inject.cdi.inject import clean_path
 from nvsim.inject.cdi.spec import CdiDevice, CdiSpec, Edits
 

@@ -10,8 +10,7 @@ import posixpath
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from attrs import frozen
-
+from nvsim.frozen import frozen
 from nvsim.inject.command_flags import Flag, Flags, parse_flags
 from nvsim.inject.generate.host import CdiHost
 from nvsim.inject.hooks.compat import DEFAULT_COMPAT_DIR, enable_cuda_compat
@@ -62,7 +61,7 @@ NAMES = tuple(_HOOKS)
 _UP_TO_1_16 = ("csv-filename", "host-root")  # options of create-symlinks that went with the release that replaces links
 
 
-@frozen(slots=True)
+@frozen
 class ContainerState:
     """What the low-level runtime gives a hook on stdin, as text, and the text of the bundle's config.json (None = no such file).
 
@@ -78,7 +77,7 @@ class ContainerState:
 DEFAULT_STATE = ContainerState('{"bundle": "/bundle"}', '{"root": {"path": "<rootfs>"}}')
 
 
-@frozen(slots=True)
+@frozen
 class HookResult:
     """What a hook run came to: exit status, log lines (level, message; "raw" = printed as is), the root afterwards, the changes."""
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from attrs import frozen
-
+from nvsim.frozen import frozen
 from nvsim.inject.generate.lookup import go_glob
 from nvsim.inject.hooks.ldconfig import LD_SO_CACHE, LD_SO_CONF, run_host_ldconfig
 from nvsim.inject.hooks.root import ERRNO_TEXT, ContainerRoot, PathFailure
@@ -18,7 +17,7 @@ from nvsim.toolkit.releases import NEWEST, Release, release_of
 LD_SO_CONF_D = "/etc/ld.so.conf.d"
 
 
-@frozen(slots=True)
+@frozen
 class ArchDirectories:
     """What the toolkit holds for the loader's directories on one architecture, and musl's path file."""
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Sequence
 
-from attrs import evolve
-
+from nvsim.frozen import evolve
 from nvsim.inject.cdi.inject import clean_path
 from nvsim.inject.hooks.root import ERRNO_TEXT, ContainerRoot
 from nvsim.inject.log import ToolFailure, ToolLog

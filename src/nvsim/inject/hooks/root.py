@@ -6,8 +6,7 @@ Two ways of path resolution are in use upstream: *in root* (links stay inside, a
 
 from __future__ import annotations
 
-from attrs import define, evolve, field
-
+from nvsim.frozen import define, evolve, field
 from nvsim.inject.log import ToolFailure
 from nvsim.inject.plan import Effect
 from nvsim.rootfs.node import Directory, File, FileFacts, Node, Origin, Symlink
@@ -37,7 +36,7 @@ class PathFailure(ToolFailure):
         self.errno = errno
 
 
-@define(slots=True)
+@define
 class ContainerRoot:
     """A root that is being edited by one hook (`by`). `readonly`: the whole root is mounted read-only; `shown` names it in messages.
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 
-from attrs import frozen
-
+from nvsim.frozen import frozen
 from nvsim.inject.legacy.paths import failure
 from nvsim.rootfs.node import File
 from nvsim.rootfs.resolve import Resolved, resolve
@@ -15,7 +14,7 @@ UNPRIVILEGED = (65534, 65534)  # /proc/sys/kernel/overflowuid and overflowgid
 _WRONG = "parse user/group failed"
 
 
-@frozen(slots=True)
+@frozen
 class Accounts:
     """The accounts of a host: rows of /etc/passwd (name, uid, gid) and of /etc/group (name, gid); None = it is not known."""
 

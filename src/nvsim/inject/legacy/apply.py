@@ -5,8 +5,7 @@ Source: libnvidia-container ``src/nvc_mount.c``, ``src/utils.c`` (``file_create`
 
 from __future__ import annotations
 
-from attrs import define, evolve, field
-
+from nvsim.frozen import define, evolve, field
 from nvsim.host.profile import HostProfile
 from nvsim.inject.host_view import host_view
 from nvsim.inject.legacy.args import PROGRAM
@@ -37,7 +36,7 @@ _UMASK = 0o022
 _FILE_KINDS = ("binary", "library", "library32", "compat-library", "firmware")
 
 
-@define(slots=True)
+@define
 class _Work:
     """The root being worked on and the journal of what was done to it."""
 

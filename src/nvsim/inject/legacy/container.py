@@ -8,8 +8,7 @@ from __future__ import annotations
 import os
 from fnmatch import fnmatchcase
 
-from attrs import evolve, frozen
-
+from nvsim.frozen import evolve, frozen
 from nvsim.inject.legacy.args import CliArgs
 from nvsim.inject.legacy.engine import Engine
 from nvsim.inject.legacy.paths import EngineFailure, Root, failure, path_append
@@ -34,7 +33,7 @@ _MULTIARCH = {
 }
 
 
-@frozen(slots=True)
+@frozen
 class ContainerFacts:
     """Where things go in this container. `ldconfig` as given ("@" in front: a host path).
 

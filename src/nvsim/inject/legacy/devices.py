@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 
-from attrs import frozen
-
+from nvsim.frozen import frozen
 from nvsim.host.profile import Gpu, MigDevice
 from nvsim.inject.host_view import busid8
 from nvsim.inject.legacy.paths import EngineFailure
@@ -15,7 +14,7 @@ from nvsim.toolkit.request import Because
 _MIG_CAPABLE = ("8.0", "9.0", "10.0", "10.3", "12.0")
 
 
-@frozen(slots=True)
+@frozen
 class SelectedGpu:
     """A GPU with its index and the argument that named it (or one of its MIG devices)."""
 
@@ -29,7 +28,7 @@ class SelectedGpu:
         return self.gpu.mig_enabled or bool(self.gpu.mig) or self.gpu.compute in _MIG_CAPABLE
 
 
-@frozen(slots=True)
+@frozen
 class SelectedMig:
     """A MIG device with its parent and the argument that named it."""
 
@@ -38,7 +37,7 @@ class SelectedMig:
     because: tuple[Because, ...]
 
 
-@frozen(slots=True)
+@frozen
 class Selection:
     """The visible devices in the order of their selection; `all` when the word "all" did it."""
 

@@ -9,9 +9,8 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-from attrs import frozen
-
 from nvsim.errors import InputError
+from nvsim.frozen import frozen
 
 # Feature -> the first release that has it, and the first that no longer has it (None: it stays).
 _FEATURES: dict[str, tuple[tuple[int, ...], tuple[int, ...] | None]] = {
@@ -107,7 +106,7 @@ DRIVER_STORE = (
 )
 
 
-@frozen(slots=True)
+@frozen
 class Engine:
     """One generation. `features` are the names of the table above that it has."""
 

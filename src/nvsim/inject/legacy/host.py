@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
 
-from attrs import field, frozen
-
+from nvsim.frozen import field, frozen
 from nvsim.inject.legacy.args import CliArgs
 from nvsim.inject.legacy.engine import BINARY_GROUPS, WSL_LIBRARIES, Engine
 from nvsim.inject.legacy.paths import EngineFailure, Root, failure, path_append
@@ -29,7 +28,7 @@ TLS_ABI = "Linux 2.3.99"
 _CACHE_ARCH: Mapping[str, tuple[int, int | None]] = {"x86_64": (0x0300, 0x0000), "aarch64": (0x0A00, None)}
 
 
-@frozen(slots=True)
+@frozen
 class HostFacts:
     """What discovery needs beside the files: `version` is what the kernel module reports, `machine` the architecture.
 
@@ -43,7 +42,7 @@ class HostFacts:
     stores: tuple[str, ...] = ()
 
 
-@frozen(slots=True)
+@frozen
 class Found:
     """One finding: its path without the driver root, and why it was taken."""
 
@@ -51,7 +50,7 @@ class Found:
     because: tuple[Because, ...]
 
 
-@frozen(slots=True)
+@frozen
 class FoundDevice:
     """A device node that belongs to the driver; `rdev` is what the engine expects it to be."""
 
@@ -60,7 +59,7 @@ class FoundDevice:
     because: tuple[Because, ...]
 
 
-@frozen(slots=True)
+@frozen
 class DriverInfo:
     """Everything that was found, in the engine's order, and what was not or not taken."""
 

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import re
 
-from attrs import evolve, frozen
-
 from nvsim.errors import UnsupportedError
+from nvsim.frozen import evolve, frozen
 from nvsim.host.profile import HostProfile
 from nvsim.inject.legacy.engine import Engine
 from nvsim.inject.legacy.paths import EngineFailure, failure
@@ -30,7 +29,7 @@ _WRAPPER = re.compile(r'^exec[ \t]+(/\S+)[ \t]+"\$@"\s*\Z', re.MULTILINE)  # the
 _MAX_WRAPPERS = 5
 
 
-@frozen(slots=True)
+@frozen
 class LdconfigDone:
     """The root after the run. `failure` is the text behind "ldcache error: ", None = success, which includes a program that could
     not be found: then `log` alone says so. `log` are the lines that only the engine's debug log shows."""

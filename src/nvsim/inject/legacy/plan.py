@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from attrs import frozen
-
+from nvsim.frozen import frozen
 from nvsim.inject.host_view import PROC_DRIVER, busid8
 from nvsim.inject.legacy.args import CliArgs
 from nvsim.inject.legacy.container import ContainerFacts
@@ -58,7 +57,7 @@ _DRIVER_KINDS = ("proc", "config", "binary", "library", "library32", "compat-lib
 _LIBRARY_KINDS = ("library", "library32")
 
 
-@frozen(slots=True)
+@frozen
 class Setting:
     """Everything the steps follow from. `caps_major` is the major number of nvidia-caps devices, None = there are none.
 
@@ -85,7 +84,7 @@ class Setting:
         return None, ()
 
 
-@frozen(slots=True)
+@frozen
 class Steps:
     """The result: stages in order, device nodes with their cgroup rule, and what was found but is not injected."""
 

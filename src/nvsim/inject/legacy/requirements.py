@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 
-from attrs import frozen
-
+from nvsim.frozen import frozen
 from nvsim.inject.legacy.paths import EngineFailure
 
 _OPERATORS = ("=", "!=", "<", "<=", ">", ">=")  # in the order in which they are tried
@@ -14,7 +13,7 @@ _ADVICE = ", please update your driver to a newer version, or use an earlier cud
 _INVALID = "invalid expression"
 
 
-@frozen(slots=True)
+@frozen
 class Facts:
     """What the terms are compared with; None = not known, every comparison holds (`arch` and `brand` without a device)."""
 

@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
-from attrs import evolve, frozen
-
+from nvsim.frozen import evolve, frozen
 from nvsim.host.profile import HostProfile
 from nvsim.inject.host_view import host_view
 from nvsim.inject.legacy.accounts import accounts_of
@@ -37,7 +36,7 @@ class _Stopped(Exception):  # noqa: N818 - a predicted failure of the real progr
     """A stage failed; the argument is the whole stderr."""
 
 
-@frozen(slots=True)
+@frozen
 class CliRun:
     """What a run came to before anything is mounted: `exit` and `stderr` when it failed, `stdout` of list and info, the plan of
     configure."""
@@ -48,7 +47,7 @@ class CliRun:
     plan: InjectionPlan | None = None
 
 
-@frozen(slots=True)
+@frozen
 class _Driver:
     """The stages that all commands have in common, done."""
 

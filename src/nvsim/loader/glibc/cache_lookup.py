@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from attrs import frozen
-
+from nvsim.frozen import frozen
 from nvsim.ldcache import CacheEntry, LdCache
 from nvsim.loader.execve import kernel_version
 from nvsim.loader.glibc.tables import GlibcRules
 
 
-@frozen(slots=True)
+@frozen
 class CacheView:
     """What decides among entries: the accepted `flags`, the own kind first; the active glibc-hwcaps names (best first) and the ISA level;
     the active legacy bits (with tls), all platform bits and the own one; and the running kernel as an ABI note value."""

@@ -5,9 +5,8 @@ The options themselves are `nvsim.loader.glibc.options`.
 
 from __future__ import annotations
 
-from attrs import evolve
-
 from nvsim.elf.facts import LoaderFacts
+from nvsim.frozen import evolve
 from nvsim.loader.execve import ExecImage
 from nvsim.loader.glibc import options
 from nvsim.loader.glibc.linkmap import PROGRAM, map_object

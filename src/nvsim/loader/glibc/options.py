@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from attrs import evolve, frozen
-
+from nvsim.frozen import evolve, frozen
 from nvsim.loader.glibc.tables import DISABLED_BY_TUNABLE, LOADER_OPTIONS, GlibcRules
 from nvsim.loader.glibc.usage import usage
 from nvsim.loader.outcome import Cpu
@@ -21,7 +20,7 @@ NORMAL, TRACE, LIST, VERIFY, PRINT = "normal", "trace", "list", "verify", "print
 _LONGEST_NAME, _LONGEST_SECURE_NAME = 4096, 255
 
 
-@frozen(slots=True)
+@frozen
 class Options:
     """The wishes of one run.
 

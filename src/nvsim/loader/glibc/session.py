@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from attrs import evolve
-
 from nvsim.elf.facts import LoaderFacts
+from nvsim.frozen import evolve
 from nvsim.loader.execve import ExecImage
 from nvsim.loader.glibc import options
 from nvsim.loader.glibc.dlopen import dlopen

@@ -4,8 +4,7 @@
 
 from __future__ import annotations
 
-from attrs import evolve
-
+from nvsim.frozen import evolve
 from nvsim.loader.access import may_read
 from nvsim.loader.glibc import checks, options
 from nvsim.loader.glibc.linkmap import PRELOAD, dependencies, map_object

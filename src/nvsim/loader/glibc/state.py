@@ -5,9 +5,8 @@ Only state and its names live here. Searching is `nvsim.loader.glibc.walk`, mapp
 
 from __future__ import annotations
 
-from attrs import define, field
-
 from nvsim.elf.facts import ElfFacts, LoaderFacts
+from nvsim.frozen import define, field
 from nvsim.ldcache import LdCache
 from nvsim.loader.execve import ExecImage
 from nvsim.loader.glibc.cache_lookup import CacheView

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from attrs import frozen
-
 from nvsim.elf.header import UNALIGNED, UNALIGNED_ADDRESS
+from nvsim.frozen import frozen
 from nvsim.loader.versions import libc_version
 
 
-@frozen(slots=True)
+@frozen
 class GlibcRules:
     """The rules of one release on one machine.
 

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from attrs import evolve
-
 from nvsim.elf import header
 from nvsim.elf.facts import ElfFacts
+from nvsim.frozen import evolve
 from nvsim.loader.glibc.tables import GlibcRules
 from nvsim.rootfs.node import Directory, File, Node, Special
 

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from attrs import define, field
-
+from nvsim.frozen import define, field
 from nvsim.ldcache import LdCache
 from nvsim.loader.access import may_read
 from nvsim.loader.glibc import cache_lookup, verify

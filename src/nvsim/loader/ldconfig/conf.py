@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 
-from attrs import frozen
-
+from nvsim.frozen import frozen
 from nvsim.rootfs.glob import glob, has_magic
 from nvsim.rootfs.node import File
 from nvsim.rootfs.resolve import PathError, Resolved, Resolver
@@ -15,7 +14,7 @@ _SPACE = " \t\n\v\f\r"
 _TYPES = {"libc4": 0, "libc5": 2, "libc6": 3, "glibc2": 3}
 
 
-@frozen(slots=True)
+@frozen
 class ConfLine:
     """One directory of the configuration: `path` as written, `file` and `line` where, `type` of ``=libc6`` (3) and the like."""
 
@@ -29,7 +28,7 @@ class ConfLine:
         return f"{self.file}:{self.line}"
 
 
-@frozen(slots=True)
+@frozen
 class HwcapLine:
     """A line ``hwcap N NAME``: `text` is what stands behind the word."""
 
@@ -38,7 +37,7 @@ class HwcapLine:
     line: int
 
 
-@frozen(slots=True)
+@frozen
 class ConfWarning:
     """A message of the reader (without the program's name); `errno` is the name of the error that goes with it."""
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from attrs import frozen
-
 from nvsim.elf.facts import ElfFacts
 from nvsim.elf.header import BAD_DYNAMIC, BAD_INTERP, NO_PROGRAM_HEADERS, machine_number
+from nvsim.frozen import frozen
 from nvsim.loader.ldconfig.job import Job
 from nvsim.rootfs.node import Directory, File, Node, Special
 
@@ -25,7 +24,7 @@ _LITTLE_ENDIAN = ("x86_64", "i386")  # a file of these that is marked as big-end
 _CUT = (BAD_DYNAMIC, BAD_INTERP, NO_PROGRAM_HEADERS)
 
 
-@frozen(slots=True)
+@frozen
 class Library:
     """A usable shared object: its DT_SONAME (None = none), cache flags, ABI note value (0 = none), ISA level (bit number)."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from attrs import frozen
+from nvsim.frozen import frozen
 
 EX_USAGE = 64
 _WITH_VALUE = "Cfrc"
@@ -24,7 +24,7 @@ _LONG: Mapping[str, tuple[str, bool]] = {
 _FORMATS = ("old", "compat", "new")
 
 
-@frozen(slots=True)
+@frozen
 class Options:
     """What a command line asks for. `flags` are the plain letters given; `format` None = the program's default."""
 
@@ -48,7 +48,7 @@ class Options:
         return "v" in self.flags
 
 
-@frozen(slots=True)
+@frozen
 class Refused:
     """A command line that is not understood, or that only asks for help or the version: what is printed, and the status."""
 

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from attrs import frozen
-
 from nvsim.elf.facts import LdconfigFacts
+from nvsim.frozen import frozen
 from nvsim.loader.versions import libc_version
 
 TLS_BIT = 63
@@ -142,7 +141,7 @@ _GDB = ("-gdb.py",)
 _GDB_ALL = ("-gdb.gdb", "-gdb.py", "-gdb.scm")
 
 
-@frozen(slots=True)
+@frozen
 class Rules:
     """The rules of one ldconfig program.
 

@@ -7,9 +7,8 @@ This is the way through a run. Its parts: the command line (`options`), the diff
 
 from __future__ import annotations
 
-from attrs import frozen
-
 from nvsim.elf.facts import LdconfigFacts
+from nvsim.frozen import frozen
 from nvsim.ldcache import LdCache
 from nvsim.loader.ldconfig.conf import ConfLine
 from nvsim.loader.ldconfig.job import FatalError, Job, RootView
@@ -24,7 +23,7 @@ from nvsim.rootfs.resolve import Resolved, Resolver
 from nvsim.rootfs.tree import Tree
 
 
-@frozen(slots=True)
+@frozen
 class LdconfigRun:
     """What a run did.
 

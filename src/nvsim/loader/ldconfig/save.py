@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from zlib import crc32
 
-from attrs import evolve
-
+from nvsim.frozen import evolve
 from nvsim.ldcache import LdCache, sort_entries, write_cache
 from nvsim.loader.ldconfig.job import Job
 from nvsim.loader.ldconfig.rules import generator_of

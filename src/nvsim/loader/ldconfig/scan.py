@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import re
 
-from attrs import define, evolve, frozen
-
+from nvsim.frozen import define, evolve, frozen
 from nvsim.ldcache import HWCAPS_EXTENSION, CacheEntry, libcmp
 from nvsim.loader.ldconfig.conf import ConfLine, HwcapLine, read_conf
 from nvsim.loader.ldconfig.files import TYPE_ELF, TYPE_LIBC6, Library, read_library
@@ -24,7 +23,7 @@ _TYPE_LIBC5 = 0x0002
 _PRELINK = re.compile(r"\.#prelink#(\..{6})?\Z", re.DOTALL)
 
 
-@define(slots=True)
+@define
 class Scan:
     """One directory to scan: `path` as named, `canonical`, who named it, the glibc-hwcaps subdirectory that it is, the type that
     the configuration gives it."""
@@ -37,7 +36,7 @@ class Scan:
     type: int | None = None
 
 
-@frozen(slots=True)
+@frozen
 class Winner:
     """The file that stands for a soname in a directory."""
 

@@ -3,9 +3,8 @@
 
 from __future__ import annotations
 
-from attrs import evolve, frozen
-
 from nvsim.elf.facts import LoaderFacts
+from nvsim.frozen import evolve, frozen
 from nvsim.loader.execve import ExecImage
 from nvsim.loader.musl.search import open_library
 from nvsim.loader.musl.session import MuslSession, new_process, run_startup
@@ -14,7 +13,7 @@ from nvsim.loader.outcome import Machine, Outcome, ProcessRequest
 from nvsim.rootfs.tree import Tree
 
 
-@frozen(slots=True)
+@frozen
 class CommandLine:
     """What the arguments of the loader say. `arguments` are the program and its own arguments; empty: the usage is shown."""
 

@@ -3,9 +3,8 @@
 
 from __future__ import annotations
 
-from attrs import evolve
-
 from nvsim.elf.facts import LoaderFacts
+from nvsim.frozen import evolve
 from nvsim.loader.execve import ExecImage
 from nvsim.loader.musl import direct
 from nvsim.loader.musl.session import MuslSession

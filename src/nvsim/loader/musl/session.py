@@ -6,9 +6,8 @@ At start-up every problem is printed and loading goes on, then the process ends 
 
 from __future__ import annotations
 
-from attrs import evolve
-
 from nvsim.elf.facts import ElfFacts, LoaderFacts
+from nvsim.frozen import evolve
 from nvsim.loader.execve import ExecImage
 from nvsim.loader.musl.search import load_library, resolved_file
 from nvsim.loader.musl.state import CrashError, Object, Process

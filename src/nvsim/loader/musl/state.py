@@ -5,9 +5,8 @@ Only state and its names live here. Searching is `nvsim.loader.musl.search`, rel
 
 from __future__ import annotations
 
-from attrs import define, field
-
 from nvsim.elf.facts import ElfFacts, LoaderFacts
+from nvsim.frozen import define, field
 from nvsim.loader.execve import ExecImage
 from nvsim.loader.musl.tables import MuslRules
 from nvsim.loader.outcome import LoadedObject, Search

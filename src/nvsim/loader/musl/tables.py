@@ -10,7 +10,7 @@ import json
 from functools import lru_cache
 from importlib.resources import files
 
-from attrs import frozen
+from nvsim.frozen import frozen
 
 # Names whose 64-suffixed forms the loader itself binds to the plain function, since they left the libc (get_lfs64).
 LFS64 = frozenset(
@@ -78,7 +78,7 @@ LFS64 = frozenset(
 )
 
 
-@frozen(slots=True)
+@frozen
 class MuslRules:
     """The rules of one release. `lfs64_longest`: the longest NAME64 that is bound to NAME (0: none, to 1.2.3)."""
 
