@@ -15,8 +15,10 @@ from nvsim.loader.outcome import VersionProblem
 def version_problems(process: Process, obj: Object) -> Iterator[VersionProblem]:
     """Every version that `obj` needs and does not get, in the order of its DT_VERNEED (``_dl_check_map_versions``).
 
-    At the end it raises `LoadError` when the object has DT_RELR without saying so.
+    At the end it raises `LoadError` when the object has DT_RELR without saying so; needs of a library that stands in a listing
+    although it is missing say nothing.
     """
+    declared = False
     for need in obj.elf.verneed:
         provider = process.named(need.file)
         if provider is None:
@@ -24,6 +26,7 @@ def version_problems(process: Process, obj: Object) -> Iterator[VersionProblem]:
             raise failed_assertion(place, "needed != NULL")
         if provider.faked:
             continue
+        declared = declared or "GLIBC_ABI_DT_RELR" in need.versions
         if provider.defined is None:  # the base definition, which bears the soname, counts too
             provider.defined = frozenset((*provider.elf.verdef, provider.elf.soname))
         if provider.elf.verdef and provider.defined.issuperset(need.versions):
@@ -34,15 +37,13 @@ def version_problems(process: Process, obj: Object) -> Iterator[VersionProblem]:
                 yield VersionProblem(label, where, version, "none")
             elif version not in provider.defined:
                 yield VersionProblem(label, where, version, "weak" if version in need.weak else "missing")
-    if process.rules.relr and _undeclared_relr(obj.elf):
+    if process.rules.relr and not declared and _must_declare_relr(obj.elf):
         raise LoadError(process.label(obj), "DT_RELR without GLIBC_ABI_DT_RELR dependency")
 
 
-def _undeclared_relr(elf: ElfFacts) -> bool:
-    """DT_RELR in an object that does not say that it needs a loader that can do it."""
-    if not elf.relr or not elf.verneed or not any(n.startswith("libc.so.") for n in elf.needed):
-        return False
-    return not any("GLIBC_ABI_DT_RELR" in need.versions for need in elf.verneed)
+def _must_declare_relr(elf: ElfFacts) -> bool:
+    """DT_RELR in an object that has to say that it needs a loader that can do it."""
+    return elf.relr and bool(elf.verneed) and any(n.startswith("libc.so.") for n in elf.needed)
 
 
 def loader_level(process: Process) -> int | None:
