@@ -277,11 +277,14 @@ def _getopt(
     todo = list(argv)
     while todo:
         word = todo.pop(0)
-        if word == "--" or not (permute or word.startswith("-")) or (word == "-" and not permute):
-            operands += todo if word == "--" else [word, *todo]
+        if word == "--":
+            operands += todo
             return
         if not word.startswith("-") or word == "-":
             operands.append(word)
+            if not permute:
+                operands += todo
+                return
         elif word.startswith("--"):
             yield _long(shown, known, word[2:], todo)
         else:
