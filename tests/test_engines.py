@@ -251,6 +251,13 @@ def test_a_runtime_that_the_host_does_not_have_is_refused() -> None:
     assert result.verdict == "fails" and "unknown or invalid runtime name: nope" in str(result.main.message)
 
 
+def test_a_loader_that_is_asked_for_a_list_does_not_fail() -> None:
+    result = run(
+        "ubuntu2204-535", "debian12", command=("/lib64/ld-linux-x86-64.so.2", "--list", "/usr/local/bin/cuda-probe")
+    )
+    assert (result.verdict, result.main.exit_code) == ("ok", 0)
+
+
 def test_the_page_shows_the_table() -> None:
     page = (Path(__file__).parent.parent / "docs/engines.md").read_text()
     assert table_page() in page, "write nvsim.scenario.engines.table_page() into docs/engines.md"

@@ -85,7 +85,8 @@ def main(arguments: list[str] | None = None) -> None:
             reconfigure(errors="backslashreplace")
     try:
         status = cli.main(arguments, prog_name="nvsim", standalone_mode=False)
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except click.ClickException as e:
         _complain(e.format_message())
         status = 2

@@ -45,6 +45,8 @@ class Output:
 
 def write_out(text: str) -> None:
     """Write to stdout now. Raises `InputError` when that fails, and `BrokenPipeError` when its reader has gone."""
+    if sys.stdout is None:
+        raise InputError("is closed", source="standard output", hint="leave it open, or give -o FILE")
     try:
         sys.stdout.write(text)
         sys.stdout.flush()
@@ -118,7 +120,9 @@ def _form(given: str | None, known: tuple[str, ...]) -> str:
 def _colored(told: str, path: Path | None) -> bool:
     if told != "auto":
         return told == "always"
-    return path is None and not os.environ.get("NO_COLOR") and sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+    if path is not None or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+        return False
+    return sys.stdout is not None and sys.stdout.isatty()
 
 
 def verdict_status(verdicts: Iterable[str], strict: bool) -> int:
