@@ -179,3 +179,10 @@ def test_listing_mig_administration_names_every_capability_node_of_the_gpu() -> 
         "/dev/nvidia-caps",
         *nodes,
     )
+
+
+def test_a_directory_as_the_host_s_ldconfig_can_be_opened_and_not_executed() -> None:
+    stderr = "ldcache error: process /sbin/ldconfig failed with error code: 1"
+    assert (
+        refusal({"/sbin/ldconfig": {"type": "dir"}}, root=make_root(**{"/sys": {"type": "dir"}}), engine=OLD) == stderr
+    )

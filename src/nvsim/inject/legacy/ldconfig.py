@@ -17,7 +17,7 @@ from nvsim.inject.plan import Effect, LdconfigRunPlan
 from nvsim.loader.execve import ExecCrash, ExecFailure, ExecImage, execve
 from nvsim.loader.ldconfig.run import LdconfigRun, run_ldconfig
 from nvsim.loader.outcome import Machine, ProcessRequest
-from nvsim.rootfs.node import Directory, File, Origin
+from nvsim.rootfs.node import Directory, File, FileFacts, Origin
 from nvsim.rootfs.overlay import RootFS
 from nvsim.rootfs.resolve import PathError, Resolved, Resolver, resolve
 
@@ -74,8 +74,8 @@ def run_planned_ldconfig(plan: LdconfigRunPlan, rootfs: RootFS, host: HostProfil
         origin=Origin("hook", BY),
         program=plan.path,
         readonly=mount is not None and "ro" in mount.flags,
-        powerless=plan.side
-        == "container",  # only a program of the host keeps CAP_DAC_OVERRIDE (``adjust_capabilities``)
+        # only a program of the host keeps CAP_DAC_OVERRIDE (``adjust_capabilities``)
+        powerless=plan.side == "container",
     )
     return _judge(plan, rootfs, run, engine.cache_limit)
 
@@ -116,6 +116,8 @@ def _host_program(plan: LdconfigRunPlan, host: HostProfile, engine: Engine) -> F
     found = Resolver(host.tree).resolve(plan.path)
     if isinstance(found, PathError):
         raise failure(f"open failed: {plan.path}", found.errno)
+    if isinstance(found.node, Directory) and not engine.has("ldconfig is copied to memory"):
+        return File(0, (BY, plan.path), FileFacts(), 0o644)  # it can be opened, and cannot be executed
     if not isinstance(found.node, File):
         raise failure(f"open failed: {plan.path}", "EISDIR" if isinstance(found.node, Directory) else "ENXIO")
     if engine.has("ldconfig is copied to memory"):
@@ -130,9 +132,8 @@ def _execute(
     root, path = rootfs, plan.path
     if program is not None:
         if program.facts.elf is None and (program.facts.text or "").startswith("#!"):
-            return ExecFailure(
-                "ENOENT", ()
-            )  # the descriptor is closed on exec, so an interpreter could not read the script
+            # the descriptor is closed on exec, so an interpreter could not read the script
+            return ExecFailure("ENOENT", ())
         editor = rootfs.edit()
         editor.put(_FD, program)
         root, path = editor.freeze(), _FD
