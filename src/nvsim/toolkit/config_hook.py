@@ -1,13 +1,11 @@
 """config.toml as the hook of old releases reads it, with BurntSushi/toml (toolkit: ``hook_config.go`` up to 1.13).
 
-That library takes keys in any letter case and has messages of its own. It conforms to TOML, so `tomllib` reads the text; of its syntax
-errors the usual ones are worded as it words them, the others keep the words of `tomllib`.
+That library takes keys in any letter case and has messages of its own; how it reads a text is in `nvsim.toolkit.toml_strict`.
 """
 
 from __future__ import annotations
 
-import re
-import tomllib
+from collections.abc import Mapping
 from typing import Any
 
 from nvsim.frozen import evolve, fields
@@ -15,14 +13,13 @@ from nvsim.toolkit.config import ConfigError, default_config
 from nvsim.toolkit.config_schema import ToolkitConfig, Version, keys_of
 from nvsim.toolkit.go_text import go_quote
 from nvsim.toolkit.releases import Release
-from nvsim.toolkit.toml_reader import read_toml
-from nvsim.toolkit.toml_tree import Position, Table, TomlError
+from nvsim.toolkit.toml_strict import Key, key_text, read_strict
+from nvsim.toolkit.toml_strict_text import StrictError
 
 _KEY_IN_MESSAGE_SINCE = (1, 13, 0)  # BurntSushi/toml 1.2; 1.0 before
 _TYPES = {"string": str, "bool": bool}
 _NAMES = {"string": "string", "bool": "boolean"}
 _GO_TYPES = {str: "string", bool: "bool", int: "int64", float: "float64", dict: "map[string]interface {}"}
-_AT = re.compile(r"\(at line (\d+), column (\d+)\)")
 
 
 def load_hook_config(text: str, release: Release) -> ToolkitConfig:
@@ -31,23 +28,22 @@ def load_hook_config(text: str, release: Release) -> ToolkitConfig:
     Raises `ConfigError`, whose text is the library's.
     """
     try:
-        data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as e:
-        raise ConfigError("load", _syntax_error(text, str(e))) from None
-    try:
-        places = read_toml(text)
-    except TomlError:
-        places = Table()
-    data.pop("nvidia-ctk", None)  # not a section of the hook
-    config, given = _fill(default_config(release), data, places, release.version, ())
+        document = read_strict(text, newest=release.version >= _KEY_IN_MESSAGE_SINCE)
+    except StrictError as e:
+        raise ConfigError("load", str(e)) from None
+    document.values.pop("nvidia-ctk", None)  # not a section of the hook
+    config, given = _fill(default_config(release), document.values, document.lines, release.version, ((), ()))
     filled: ToolkitConfig = evolve(config, given=frozenset(given))
     return filled
 
 
 def _fill(
-    section: Any, data: dict[str, Any], places: Table, version: Version, path: tuple[str, ...]
+    section: Any, data: dict[str, Any], lines: Mapping[str, int], version: Version, path: tuple[Key, Key]
 ) -> tuple[Any, set[str]]:
-    """A section with the keys of a table put in, in the order of the file, and the names of these keys."""
+    """A section with the keys of a table put in, in the order of the file, and the names of these keys.
+
+    `path`: of the section, as it is called and as the file spells it.
+    """
     known = {key.name.casefold(): (attribute, key) for attribute, key in keys_of(type(section), version)}
     known |= {key.name: (attribute, key) for attribute, key in keys_of(type(section), version)}
     changes: dict[str, Any] = {}
@@ -56,66 +52,44 @@ def _fill(
         if name not in known and (name.casefold() not in known or name.casefold() in data):
             continue
         attribute, key = known.get(name) or known[name.casefold()]
-        here = (*path, name)
+        called, spelled = (*path[0], key.name), (*path[1], name)
         old = getattr(section, attribute)
         if not fields(type(old)):
-            changes[attribute] = _converted(value, key.go_type, here, places.position_of(name), version)
-            given.add(".".join((*path, key.name)))
+            changes[attribute] = _converted(value, key.go_type, spelled, lines, version)
+            given.add(".".join(called))
         elif isinstance(value, dict):
-            inner = places.get(name)
-            inner = inner if isinstance(inner, Table) else Table()
-            changes[attribute], names = _fill(old, value, inner, version, (*path, key.name))
+            changes[attribute], names = _fill(old, value, lines, version, (called, spelled))
             given |= names
         else:
             text = f"type mismatch for {key.go_type}: expected table but found {_go_type(value)}"
-            raise ConfigError("unmarshal", _located(text, here, places.position_of(name), version))
+            raise ConfigError("unmarshal", _located(text, spelled, lines, version))
     return evolve(section, **changes), given
 
 
-def _converted(value: Any, target: str, path: tuple[str, ...], place: Position, version: Version) -> Any:
+def _converted(value: Any, target: str, path: Key, lines: Mapping[str, int], version: Version) -> Any:
     if target.startswith("[]"):
         if not isinstance(value, list):
-            raise _wrong_type(value, "slice", path, place, version)
-        return tuple(_converted(item, target.removeprefix("[]"), path, place, version) for item in value)
+            raise _wrong_type(value, "slice", path, lines, version)
+        return tuple(_converted(item, target.removeprefix("[]"), path, lines, version) for item in value)
     kind = "bool" if target == "bool" else "string"
     if not isinstance(value, _TYPES[kind]):
-        raise _wrong_type(value, _NAMES[kind], path, place, version)
+        raise _wrong_type(value, _NAMES[kind], path, lines, version)
     return value
 
 
-def _wrong_type(value: Any, wanted: str, path: tuple[str, ...], place: Position, version: Version) -> ConfigError:
-    what = "TOML value" if version >= _KEY_IN_MESSAGE_SINCE else f"TOML key {go_quote('.'.join(path))}"
+def _wrong_type(value: Any, wanted: str, path: Key, lines: Mapping[str, int], version: Version) -> ConfigError:
+    what = "TOML value" if version >= _KEY_IN_MESSAGE_SINCE else f"TOML key {go_quote(key_text(path))}"
     text = f"incompatible types: {what} has type {_go_type(value)}; destination has type {wanted}"
-    return ConfigError("unmarshal", _located(text, path, place, version))
+    return ConfigError("unmarshal", _located(text, path, lines, version))
 
 
-def _located(text: str, path: tuple[str, ...], place: Position, version: Version) -> str:
+def _located(text: str, path: Key, lines: Mapping[str, int], version: Version) -> str:
     if version < _KEY_IN_MESSAGE_SINCE:
         return f"toml: {text}"
-    line = f"line {place.line} " if place.line else ""
-    return f"toml: {line}(last key {go_quote('.'.join(path))}): {text}"
+    name = key_text(path)
+    line = f"line {lines[name]} " if lines.get(name) else ""
+    return f"toml: {line}(last key {go_quote(name)}): {text}"
 
 
 def _go_type(value: Any) -> str:
     return _GO_TYPES.get(type(value), "[]interface {}" if isinstance(value, list) else "time.Time")
-
-
-def _syntax_error(text: str, message: str) -> str:
-    """The library's text for what `tomllib` says; only the first line that is wrong is certain to be the same."""
-    match = _AT.search(message)
-    lines = text.split("\n")
-    line, column = (int(n) for n in match.groups()) if match else (len(lines), 1)
-    rest = lines[line - 1][column - 1 :].lstrip(" \t") if line <= len(lines) else ""
-    found = f"'{rest[0]}'" if rest else "'\\n'"
-    if message.startswith("Expected '='"):
-        what = f"expected '.' or '=', but got {found} instead"
-    elif message.startswith("Invalid value"):
-        word = re.match(r"\w+", rest)
-        what = f"expected value but found {go_quote(word.group()) if word else found} instead"
-    elif message.startswith("Expected newline or end of document"):
-        what = f"expected a top-level item to end with a newline, comment, or EOF, but got {found} instead"
-    elif message.startswith("Expected ']' at the end of a table declaration"):
-        what = f"expected '.' or ']' to end table name, but got {found} instead"
-    else:
-        what = _AT.sub("", message).strip()
-    return f"toml: line {line}: {what}"
