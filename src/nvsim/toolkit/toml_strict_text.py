@@ -159,10 +159,7 @@ def several_lines(cursor: Cursor, quote: str) -> str:
     raw = cursor.text[start : cursor.at - 3]
     line = cursor.line
     if quote == '"':
-        joined = _without_escaped_ends(raw)
-        if joined is None and cursor.newest:
-            raise StrictError(KEY_LINE, "invalid escape: '\\ '")
-        return _unescaped(line, _without_first_newline(joined if joined is not None else raw))
+        return _unescaped(line, _without_first_newline(_without_escaped_ends(raw, cursor.newest)))
     return _without_first_newline(raw)
 
 
@@ -214,28 +211,32 @@ def _without_first_newline(text: str) -> str:
     return text.removeprefix("\n") if text.startswith("\n") else text.removeprefix("\r\n")
 
 
-def _without_escaped_ends(text: str) -> str | None:
-    """The text without line ends that a backslash takes away; None when the last line has such a backslash."""
+def _without_escaped_ends(text: str, newest: bool) -> str:
+    """The text without line ends that a backslash takes away. As in the library, plain line ends after such a one are lost too.
+
+    Raises `StrictError` for such a backslash in the last line.
+    """
     lines = text.split("\n")
-    out = []
-    joined = False
-    for i, line in enumerate(lines):
+    escaped = False
+    for i, whole in enumerate(lines):
         last = i == len(lines) - 1
-        body = line.lstrip(" \t\r") if joined else line
-        kept = body.rstrip(" \t\r")
-        slashes = len(kept) - len(kept.rstrip("\\"))
-        if slashes % 2 == 0:
-            blank = joined and not kept
-            out.append(body.rstrip("\r") if not slashes else body)
-            if not last and not blank:
-                out.append("\n")
-            joined = blank
+        line = whole.rstrip(" \t\r")
+        slashes = len(line) - len(line.rstrip("\\"))
+        if not slashes:
+            lines[i] = whole.rstrip("\r") + ("" if escaped or last else "\n")
             continue
-        if last:
-            return None
-        out.append(kept[:-1])
-        joined = True
-    return "".join(out)
+        if escaped:
+            line = line.lstrip(" \t\r")
+        escaped = slashes % 2 == 1
+        if not escaped:
+            lines[i] = f"{whole}\n"
+        elif last and newest:
+            raise StrictError(KEY_LINE, "invalid escape: '\\ '")
+        else:
+            lines[i] = line[:-1]
+            if not last:
+                lines[i + 1] = lines[i + 1].lstrip(" \t\r")
+    return "".join(lines)
 
 
 # ---- values
