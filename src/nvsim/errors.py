@@ -29,5 +29,9 @@ class InputError(NvsimError):
         super().__init__(f"{text} ({hint})" if hint else text)
 
 
+class ChangedError(InputError):
+    """A file or directory is no longer what it was when it was first seen: asked again, there may be an answer."""
+
+
 class UnsupportedError(NvsimError):
     """The question is understood, but nvsim does not model what it asks for."""

@@ -64,7 +64,7 @@ def command(output: Output, image: str, programs: tuple[str, ...], **options: An
     if options["everything"]:
         # the walk looks into every directory; the answer rests only on what the loaders look at, so only that must not change
         walked = sources.image(image).tree if Path(image).is_dir() else found.tree
-        _every(output, found, walked, env, cpu, where)
+        _every(output, found, walked, _pseudo(image), env, cpu, where)
         return
     paths = [find_program(found.tree, p, env.get("PATH")) for p in programs]
     if options["trace"]:
@@ -121,16 +121,39 @@ def _print(
     output.text("".join(parts))
 
 
-def _every(output: Output, image: Image, walked: Tree, env: dict[str, str], cpu: Cpu | None, where: Where) -> None:
-    """Every binary of the image."""
+def _pseudo(spec: str) -> dict[str, str]:
+    """Where a live root has file systems without files."""
+    if not Path(spec).is_dir():
+        return {}
+    from nvsim.rootfs.mounted import pseudo_mounts
+
+    return pseudo_mounts(spec)
+
+
+def _every(
+    output: Output,
+    image: Image,
+    walked: Tree,
+    pseudo: dict[str, str],
+    env: dict[str, str],
+    cpu: Cpu | None,
+    where: Where,
+) -> None:
+    """Every binary of the image. What was not looked at, or went away before it was, is named on stderr."""
     from nvsim.diagnosis.linkage import binaries, link
     from nvsim.report.ldd import linkage_json, summary_text
     from nvsim.rootfs.resolve import Resolver
 
     resolver = Resolver(image.tree)
-    files = list(binaries(walked))
-    found = [link(image.tree, p, env, cpu, resolver=resolver) for p, _ in with_progress(files, "files", len(files))]
+    left_out: list[str] = []
+    files = list(binaries(walked, pseudo=pseudo, left_out=left_out.append))
+    there = [path for path, _ in files if image.tree.node(path) is not None]
+    left_out += [path for path, _ in files if image.tree.node(path) is None]
+    found = [link(image.tree, p, env, cpu, resolver=resolver) for p in with_progress(there, "files", len(there))]
     verify(image.tree)
+    if left_out:
+        shown = ", ".join(left_out[:8]) + (f" and {len(left_out) - 8} more" if len(left_out) > 8 else "")
+        click.echo(f"nvsim: left out (made by the kernel, or gone before it was read): {shown}", err=True)
     if output.form == "json":
         output.json({"schema": "nvsim-ldd/1", "programs": [linkage_json(f, where) for f in found]})
     else:

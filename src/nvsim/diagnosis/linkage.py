@@ -5,11 +5,11 @@ The loader alone, no NVIDIA. How it is printed is `nvsim.report.ldd`; what files
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from functools import lru_cache
 
 from nvsim.elf.facts import ElfFacts
-from nvsim.errors import InputError
+from nvsim.errors import ChangedError, InputError
 from nvsim.frozen import evolve, frozen
 from nvsim.loader.outcome import Cpu, Machine, Outcome, ProcessRequest, Search
 from nvsim.loader.process import listing, run
@@ -295,28 +295,51 @@ def _names(tree: Tree, resolver: Resolver, directory: str) -> tuple[str, ...]:
     return tree.names(at.path) if isinstance(at, Resolved) else ()
 
 
-def binaries(tree: Tree, top: str = "/") -> Iterator[tuple[str, File]]:
-    """Every dynamic program and library of a tree, each file once, in path order; /proc, /sys and /dev are left out."""
+def binaries(
+    tree: Tree, top: str = "/", pseudo: Container[str] = (), left_out: Callable[[str], None] | None = None
+) -> Iterator[tuple[str, File]]:
+    """Every dynamic program and library of a tree, each file once, in path order; /proc, /sys, /dev and `pseudo` are not entered.
+
+    `left_out` is told each such directory that holds something, and what went away during the walk (else that is a `ChangedError`).
+    """
     seen: set[tuple[str, str | int]] = set()
-    for path, node in walk_files(tree, top):
+    for path, node in walk_files(tree, top, pseudo, left_out):
         if node.inode in seen or node.size < 52 or not _may_be_elf(path, node):
             continue
         seen.add(node.inode)
-        elf = node.facts.elf
+        try:
+            elf = node.facts.elf
+        except ChangedError:
+            if left_out is None:
+                raise
+            left_out(path)
+            continue
         if elf is not None and elf.type in ("DYN", "EXEC") and not elf.nodyn and (elf.needed or elf.interp):
             yield path, node
 
 
-def walk_files(tree: Tree, top: str = "/") -> Iterator[tuple[str, File]]:
-    """Every regular file, parents first, names sorted; what the kernel makes is not entered."""
+def walk_files(
+    tree: Tree, top: str = "/", pseudo: Container[str] = (), left_out: Callable[[str], None] | None = None
+) -> Iterator[tuple[str, File]]:
+    """Every regular file, parents first, names sorted; what the kernel makes is not entered. `pseudo`, `left_out`: see `binaries`."""
     stack = [top]
     while stack:
         path = stack.pop()
-        node = tree.node(path)
+        try:
+            node = tree.node(path)
+            entered = isinstance(node, Directory) and path not in _KERNEL and path not in pseudo
+            names = tree.names(path) if entered or (left_out is not None and isinstance(node, Directory)) else ()
+        except ChangedError:
+            if left_out is None:
+                raise
+            left_out(path)
+            continue
         if isinstance(node, File):
             yield path, node
-        elif isinstance(node, Directory) and path not in _KERNEL:
-            stack.extend(join(path, name) for name in reversed(tree.names(path)))
+        elif entered:
+            stack.extend(join(path, name) for name in reversed(names))
+        elif names and left_out is not None:
+            left_out(path)
 
 
 def _may_be_elf(path: str, node: File) -> bool:

@@ -16,7 +16,7 @@ from types import MappingProxyType
 
 from nvsim.elf.facts import ElfFacts
 from nvsim.elf.store import BinaryFacts, FactsStore, Identity, identity_of, is_program_name
-from nvsim.errors import InputError
+from nvsim.errors import ChangedError, InputError
 from nvsim.frozen import evolve
 from nvsim.memo import Memo
 from nvsim.rootfs.node import EMPTY_FILE, Deferred, Directory, File, FileFacts, Node, Origin, Special, Symlink
@@ -76,10 +76,10 @@ class DirectoryTree:
             except OSError as e:
                 raise InputError(f"cannot be read: {e.strerror}", source=self._real(path)) from None
             if now != before:
-                raise InputError(_CHANGED, source=self._real(path), hint="run again")
+                raise ChangedError(_CHANGED, source=self._real(path), hint="run again")
         for path, changed_at in self._listed.items():
             if os.lstat(self._real(path)).st_mtime_ns != changed_at:
-                raise InputError(_CHANGED, source=self._real(path), hint="run again")
+                raise ChangedError(_CHANGED, source=self._real(path), hint="run again")
 
     def _real(self, path: str) -> str:
         return self._top + path if path != "/" else self._top or "/"
@@ -92,7 +92,7 @@ class DirectoryTree:
         except PermissionError:
             raise InputError("directory cannot be read", source=real) from None
         except OSError:
-            raise InputError(_CHANGED, source=real, hint="run again") from None
+            raise ChangedError(_CHANGED, source=real, hint="run again") from None
 
     def _look(self, path: str) -> Node | None:
         """lstat of one path, written into the journal."""
@@ -119,7 +119,7 @@ class DirectoryTree:
             try:
                 target = os.readlink(real)
             except OSError:
-                raise InputError(_CHANGED, source=real, hint="run again") from None
+                raise ChangedError(_CHANGED, source=real, hint="run again") from None
             return Symlink(target, uid=st.st_uid, gid=st.st_gid, origin=self._origin)
         rdev = (os.major(st.st_rdev), os.minor(st.st_rdev)) if kind in (stat.S_IFCHR, stat.S_IFBLK) else None
         return Special(_SPECIAL.get(kind, "fifo"), rdev, mode, st.st_uid, st.st_gid, self._origin)
@@ -154,11 +154,13 @@ class DirectoryTree:
         real = self._real(path)
         try:
             fd = os.open(real, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        except FileNotFoundError:
+            raise ChangedError(_CHANGED, source=real, hint="run again") from None
         except OSError as e:
             raise InputError(f"cannot be read: {e.strerror}", source=real) from None
         try:
             if identity_of(os.fstat(fd)) != seen:
-                raise InputError(_CHANGED, source=real, hint="run again")
+                raise ChangedError(_CHANGED, source=real, hint="run again")
             yield fd
         except OSError as e:
             raise InputError(f"cannot be read: {e.strerror}", source=real) from None
