@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from attrs import evolve, field, frozen
-
 from nvsim.errors import UnsupportedError
+from nvsim.frozen import evolve, field, frozen
 from nvsim.inject.plan import Injected, InjectionPlan
 from nvsim.loader import process as loader
 from nvsim.loader.outcome import DlopenCall, DlopenResult, Machine, Outcome, ProcessRequest
@@ -42,7 +41,7 @@ MOST_RESULTS = 32  # whole answers that are kept with an image; they hold every 
 _FOR_LOADER = ("LD_", "GLIBC_TUNABLES")  # beginnings of the variables that only dynamic loaders read
 
 
-@frozen(slots=True)
+@frozen
 class ProcessResult:
     """What came of one program in the prepared root.
 
@@ -68,7 +67,7 @@ class ProcessResult:
     told_by: str = ""
 
 
-@frozen(slots=True)
+@frozen
 class Result:
     """A prediction with everything that it rests on. `checks` are injected programs that were tried beside the command; `cuda` is what
     CUDA would answer to the command (None = it does not start, so nothing is asked)."""
@@ -99,7 +98,7 @@ def simulate(scenario: Scenario, programs: tuple[KnownProgram, ...] = ()) -> Res
     return scenario.image.memo.get("result", key, lambda: _simulate(scenario, programs), MOST_RESULTS)
 
 
-@frozen(slots=True)
+@frozen
 class _Ready:
     """Everything up to the process: `prepared` is None when the container is not even tried. `met`: see `stages.driver_facts`."""
 

@@ -10,9 +10,8 @@ import re
 import textwrap
 from collections.abc import Iterator
 
-from attrs import evolve, frozen
-
 from nvsim.errors import UnsupportedError
+from nvsim.frozen import evolve, frozen
 from nvsim.inject.legacy.accounts import UNPRIVILEGED, Accounts, parse_user
 from nvsim.inject.legacy.engine import Engine
 from nvsim.inject.legacy.paths import EngineFailure
@@ -90,7 +89,7 @@ _FLAGS = (
 )
 
 
-@frozen(slots=True)
+@frozen
 class CliArgs:
     """A command line that was understood. `container_flags` are the words given to the library, in order.
 
@@ -127,7 +126,7 @@ class CliArgs:
         return any(f in self.container_flags for f in flags)
 
 
-@frozen(slots=True)
+@frozen
 class UsageError:
     """The command line was refused: the exact stderr (lines joined, without the last newline); the exit status is 1."""
 
