@@ -66,8 +66,17 @@ def test_fixes_and_differences() -> None:
     check("nvsim-diff-1", json.loads(nvsim("diff", "--format", "json", *both).out))
 
 
+def test_plans_beside_each_other() -> None:
+    words = "--host debian12-535 --gpus all --against cdi example:debian12"
+    for pair in json.loads(nvsim("plan", "--format", "json", *words.split()).out):
+        assert set(pair) == {"plan", "against"}
+        for plan in pair.values():
+            check("nvsim-plan-1", plan)
+
+
 def test_listings_of_programs() -> None:
     for arguments in (
+        ("--trace", "example:debian12", "cuda-probe"),
         ("example:nix-torch", "python3"),
         ("--all", "example:debian12"),
         ("example:alpine", "cuda-probe", "--dlopen"),
