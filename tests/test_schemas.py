@@ -76,12 +76,16 @@ def test_plans_beside_each_other() -> None:
 
 def test_listings_of_programs() -> None:
     for arguments in (
-        ("--trace", "example:debian12", "cuda-probe"),
         ("example:nix-torch", "python3"),
         ("--all", "example:debian12"),
         ("example:alpine", "cuda-probe", "--dlopen"),
     ):
         check("nvsim-ldd-1", json.loads(nvsim("ldd", "--format", "json", *arguments).out))
+
+
+def test_traces() -> None:
+    out = nvsim("ldd", "--trace", "--format", "json", "example:debian12", "cuda-probe").out
+    check("nvsim-ldd-trace-1", json.loads(out))
 
 
 def test_lines_of_batch() -> None:
