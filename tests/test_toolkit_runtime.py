@@ -118,6 +118,12 @@ def test_csv_mode_of_1_10_takes_a_bare_name_as_no_request() -> None:
     assert run("NVIDIA_VISIBLE_DEVICES", release="1.11.0", config=mode("csv")).exit == 1
 
 
+@pytest.mark.parametrize(("bundle", "why"), [("/nope", "no such file or directory"), ("/b\0", "invalid argument")])
+def test_a_bundle_that_cannot_be_opened_is_told_with_the_systems_words(bundle: str, why: str) -> None:
+    told = answer("hook", {"state": {"pid": 1, "bundle": bundle}, "spec": spec()})
+    assert told["stderr"] == f"could not open OCI spec: open {bundle}/config.json: {why}\n"
+
+
 def test_what_is_told_of_the_devices_comes_before_the_crash_on_a_name_of_one_letter() -> None:
     mount = {"destination": "/var/run/nvidia-container-devices/cdi/a", "source": "/dev/null"}
     config = "accept-nvidia-visible-devices-as-volume-mounts = true\n"

@@ -145,7 +145,8 @@ def read_container(state: str, files: HostFiles, cwd: str, release: Release) -> 
     if text is None and files.is_directory(absolute):
         raise HookFailure(f"could not decode OCI spec: read {path}: is a directory")
     if text is None:
-        raise HookFailure(f"could not open OCI spec: open {path}: no such file or directory")
+        why = "invalid argument" if "\0" in path else "no such file or directory"
+        raise HookFailure(f"could not open OCI spec: open {path}: {why}")
     mount = Struct("specs.Mount", {**_MOUNT, "uidMappings": _MAPPINGS, "gidMappings": _MAPPINGS})
     mounts = ListOf(mount if release.mounts_with_mappings else Struct("main.Mount", _MOUNT))
     fields: dict[str, GoType] = {"ociVersion": STRING, "process": _PROCESS, "root": _ROOT, "mounts": mounts}
