@@ -13,7 +13,7 @@ from nvsim.frozen import evolve, field, frozen
 from nvsim.inject.plan import Injected, InjectionPlan
 from nvsim.loader import process as loader
 from nvsim.loader.outcome import DlopenCall, DlopenResult, Machine, Outcome, ProcessRequest
-from nvsim.memo import Same
+from nvsim.memo import Memo, Same
 from nvsim.programs import KnownProgram, ProgramRun, play, recognise, wishes_as_steps
 from nvsim.rootfs.node import File
 from nvsim.rootfs.overlay import RootFS
@@ -69,8 +69,7 @@ class ProcessResult:
 
 @frozen
 class Result:
-    """A prediction with everything that it rests on. `checks` are injected programs that were tried beside the command; `cuda` is what
-    CUDA would answer to the command (None = it does not start, so nothing is asked)."""
+    """A prediction with everything that it rests on. `checks` are injected programs that were tried beside the command."""
 
     scenario: Scenario
     process: Process
@@ -81,7 +80,13 @@ class Result:
     injected: Injected | None = None
     checks: tuple[ProcessResult, ...] = ()
     assumptions: tuple[str, ...] = ()
-    cuda: CudaAnswer | None = None
+    memo: Memo = field(factory=Memo, init=False, eq=False, repr=False)
+
+    @property
+    def cuda(self) -> CudaAnswer | None:
+        """What CUDA would answer to the command (None = it does not start, so nothing is asked). Found out when it is first read: not
+        everybody who simulates asks for it."""
+        return self.memo.get("cuda", None, lambda: _cuda(self))
 
     @property
     def verdict(self) -> str:
@@ -151,14 +156,17 @@ def _simulate(scenario: Scenario, programs: tuple[KnownProgram, ...]) -> Result:
         why = "injecting the driver fails"
         main = ProcessResult(process.argv, "start-error", "fails", why, message=shown.text, exit_code=shown.status)
         return Result(scenario, process, call, request, main, plan, injected, assumptions=_unique(assumptions))
-    machine = Machine(scenario.settings.cpu or scenario.host.cpu, scenario.host.kernel)
+    machine = _machine(scenario)
     settings, rootfs, met = scenario.settings, injected.rootfs, dict(ready.met)
     speaker = speaker_of(call)
     main = run_process(rootfs, process, machine, programs, met, settings.dlopen, settings.dlopen_from, speaker)
     checks = _checks(plan, rootfs, process, machine, programs, met)
     assumptions += main.assumptions
-    cuda = _cuda(scenario, rootfs, process, main, machine)
-    return Result(scenario, process, call, request, main, plan, injected, checks, _unique(assumptions), cuda)
+    return Result(scenario, process, call, request, main, plan, injected, checks, _unique(assumptions))
+
+
+def _machine(scenario: Scenario) -> Machine:
+    return Machine(scenario.settings.cpu or scenario.host.cpu, scenario.host.kernel)
 
 
 def _refusal(call: Call, request: ContainerRequest) -> tuple[str, Shown] | None:
@@ -170,16 +178,18 @@ def _refusal(call: Call, request: ContainerRequest) -> tuple[str, Shown] | None:
     return None
 
 
-def _cuda(
-    scenario: Scenario, rootfs: RootFS, process: Process, main: ProcessResult, machine: Machine
-) -> CudaAnswer | None:
-    """What CUDA would answer to the command, when that starts."""
-    if main.outcome is None or not main.outcome.started or main.lookup is None or main.lookup.path is None:
+def _cuda(result: Result) -> CudaAnswer | None:
+    main, injected = result.main, result.injected
+    if injected is None or main.outcome is None or not main.outcome.started or main.lookup is None:
+        return None
+    if main.lookup.path is None:
         return None
     attempts = (a for r in main.runs for s in r.steps for a in s.attempts)
     new = (o for a in (*attempts, *main.dlopen) for o in a.new_objects)
     loaded = tuple(o.path for o in (*main.outcome.objects, *new) if o.path)
-    return cuda_answer(scenario.host, rootfs, process, main.lookup.path, machine, loaded)
+    scenario = result.scenario
+    machine = _machine(scenario)
+    return cuda_answer(scenario.host, injected.rootfs, result.process, main.lookup.path, machine, loaded)
 
 
 def _unique(items: list[str]) -> tuple[str, ...]:
