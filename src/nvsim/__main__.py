@@ -5,6 +5,10 @@ from __future__ import annotations
 
 def main() -> None:
     """Run the command line."""
+    import gc
+
+    # values do not refer to each other in circles: looking for such garbage often would take an eighth of a batch's time
+    gc.set_threshold(50_000, 20, 100)
     from nvsim.cli.main import main as run
 
     run()
