@@ -237,6 +237,12 @@ def test_the_legacy_engine_runs_as_another_user_on_suse() -> None:
     assert load_config('[nvidia-container-cli]\nuser = "me"\n', NEWEST, suse).cli.user == "me"
 
 
+@pytest.mark.parametrize("end", ["\x0b", "\x1c", "\u2028"])
+def test_a_line_of_os_release_ends_at_a_newline_alone(end: str) -> None:
+    assert host_defaults(lambda _: False, f"X=1{end}ID_LIKE=suse\n").user == ""
+    assert host_defaults(lambda _: False, "X=1\r\nID_LIKE=suse\r\n").user == "root:video"
+
+
 def test_the_file_is_looked_for_below_xdg_config_home_and_since_1_17_where_a_variable_says() -> None:
     assert config_path({}, NEWEST) == "/etc/nvidia-container-runtime/config.toml"
     assert config_path({"XDG_CONFIG_HOME": "/x"}, NEWEST) == "/x/nvidia-container-runtime/config.toml"

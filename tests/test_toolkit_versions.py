@@ -102,6 +102,12 @@ def test_every_requirement_must_hold_and_the_first_that_does_not_is_named() -> N
     )
 
 
+def test_only_what_go_takes_for_white_space_is_blank() -> None:
+    assert str(parse_requirements(["\u2003", "\x85,"], "x-mod")) == "true"
+    with pytest.raises(RequirementError, match="invalid constraint: \x1f"):
+        parse_requirements(["\x1f"], "x-mod")
+
+
 def test_a_condition_on_an_unknown_name_is_dropped() -> None:
     assert need("gpu>=9", cuda="1") is None
     assert str(parse_requirements(["gpu>=9,cuda>=1"], "masterminds")) == "cuda>=1"

@@ -67,7 +67,8 @@ def normalised_ldconfig(value: str, exists: Callable[[str], bool]) -> str:
 
 def _is_suse(os_release: str | None) -> bool:
     """Whether the first ID_LIKE line names SUSE; ID itself is not looked at."""
-    for line in (os_release or "").splitlines():
+    for line in (os_release or "").split("\n"):
+        line = line.removesuffix("\r")
         if line.startswith("ID_LIKE="):
             return any(word in _SUSE for word in line.removeprefix("ID_LIKE=").strip('"').split(" "))
     return False

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from nvsim.frozen import frozen
+from nvsim.toolkit.go_strings import trim_space
 from nvsim.toolkit.versions import Library, VersionError, compare_texts, compare_versions, parse_version
 
 VERSIONS = ("cuda", "arch", "driver")
@@ -50,7 +51,7 @@ def parse_requirements(requirements: Iterable[str], library: Library) -> Constra
     """The constraint of several requirements; conditions on unknown names are dropped. Raises `RequirementError`."""
     every = []
     for requirement in requirements:
-        terms = tuple(_term(t, library) for t in requirement.split(" ")) if requirement.strip() else ()
+        terms = tuple(_term(t, library) for t in requirement.split(" ")) if trim_space(requirement) else ()
         kept = tuple(t for t in terms if t)
         if kept:
             every.append(kept)
@@ -64,7 +65,7 @@ def _term(text: str, library: Library) -> tuple[Condition, ...]:
 
 def _condition(text: str, library: Library) -> Condition | None:
     """The condition of a factor; None for blank text and for a name that is not known."""
-    if not text.strip():
+    if not trim_space(text):
         return None
     end = next((i for i, c in enumerate(text) if c in "<>=!"), None)
     if end is None:
