@@ -6,9 +6,9 @@ import json
 from typing import Any
 
 import pytest
-from attrs import evolve
 
 import cdi_vectors
+from nvsim.frozen import evolve
 from nvsim.inject.cdi.apply import prepare, run_hooks
 from nvsim.inject.cdi.plan import plan_of_config, with_log
 from nvsim.inject.generate.host import CdiHost
