@@ -72,6 +72,7 @@ class LdCache:
         return index.get(_spelling(name), ())
 
 
+@lru_cache(maxsize=16384)
 def _spelling(name: str) -> str:
     """The same text for all names that compare equal: digit runs without leading zeros, as the C ``int`` that they give."""
     return name if _ODD_RUN.search(name) is None else _RUN.sub(_int_text, name)

@@ -19,6 +19,7 @@ from nvsim.loader.glibc.walk import Found, Hunt, find, open_by_path
 from nvsim.loader.outcome import Search
 
 _already = lru_cache(1 << 14)(Search)  # equal values of many traces are one object
+ASKED_BEFORE = "asked for by this name before"
 EMPTY_TOKEN = "empty dynamic string token substitution"
 # Why an object is asked for (`Search.because`).
 NEEDED, PRELOAD, DLOPEN, AUXILIARY, FILTER, PROGRAM = "needed", "preload", "dlopen", "auxiliary", "filter", "program"
@@ -44,7 +45,7 @@ def map_object(
     asked_by = requester.path or process.argv0 if requester is not None else ""
     known = process.loaded(name)
     if known is not None:
-        note = "asked for by this name before" if name in known.names else "this is its DT_SONAME"
+        note = ASKED_BEFORE if name in known.names else "this is its DT_SONAME"
         process.call(known, name)
         process.searches.append(_already(name, asked_by, (), "already", known.path, None, note, because))
         return known
@@ -174,11 +175,19 @@ def _load_all(process: Process, root: Object, queue: list[Object], dlopened: boo
             continue
         done.add(id(obj))
         direct: list[Object] = []
+        asked_by = obj.path or process.argv0
         for wanted in obj.elf.needed:
             name = _name(process, obj, wanted, fatal=False) if "$" in wanted else wanted
             if name is None:
                 continue
-            found = map_object(process, name, obj, NEEDED, dlopened=dlopened)
+            found = process.loaded(name)
+            if (
+                found is not None and name in found.names
+            ):  # as `map_object` has it: by far the most of what is asked for
+                already = _already(name, asked_by, (), "already", found.path, None, ASKED_BEFORE, NEEDED)
+                process.searches.append(already)
+            else:
+                found = map_object(process, name, obj, NEEDED, dlopened=dlopened)
             assert found is not None
             direct.append(found)
             if id(found) not in queued:

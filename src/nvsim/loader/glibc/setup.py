@@ -10,9 +10,10 @@ from nvsim.loader.glibc.paths import subdirectories
 from nvsim.loader.glibc.state import Object, Process
 from nvsim.loader.glibc.tables import GlibcRules, glibc_rules
 from nvsim.loader.outcome import Cpu, Machine, Outcome
+from nvsim.memo import Same
 from nvsim.rootfs.node import File
 from nvsim.rootfs.resolve import Resolver
-from nvsim.rootfs.tree import Tree
+from nvsim.rootfs.tree import Tree, derived
 
 _CACHE_FLAGS = {"x86_64": (0x0303,), "aarch64": (0x0A03,), "i386": (3, 1)}
 _ANY_LEVEL = 1024  # cache entries of other machines than x86 carry no ISA level
@@ -43,13 +44,16 @@ def new_process(tree: Tree, program: ExecImage, facts: LoaderFacts, wishes: Opti
     platform = _platform(cpu, rules, program.elf.machine)
     hwcaps = _hwcaps(cpu, rules, wishes)
     legacy = _legacy(cpu, rules, platform)
+    kernel = cache_lookup.kernel_value(machine.kernel)
+    kind = (program.uid, program.gid, program.elf.elf_class, program.elf.machine, program.elf.data, Same(rules), kernel)
     return Process(
+        accepted=derived(tree, "accepted", kind, dict),
         image=program,
         facts=facts,
         rules=rules,
         resolver=Resolver(tree, program.uid, program.gid),
         machine=machine,
-        kernel=cache_lookup.kernel_value(machine.kernel),
+        kernel=kernel,
         platform=platform,
         caps=subdirectories(hwcaps, legacy),
         view=_cache_view(program, rules, hwcaps, legacy, machine),

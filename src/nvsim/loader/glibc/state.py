@@ -11,7 +11,7 @@ from nvsim.ldcache import LdCache
 from nvsim.loader.execve import ExecImage
 from nvsim.loader.glibc.cache_lookup import CacheView
 from nvsim.loader.glibc.tables import GlibcRules
-from nvsim.loader.outcome import LoadedObject, Machine, Search, VersionProblem
+from nvsim.loader.outcome import Candidate, LoadedObject, Machine, Search, VersionProblem
 from nvsim.rootfs.node import File
 from nvsim.rootfs.resolve import Resolver
 
@@ -145,7 +145,8 @@ class Process:
     objects that were ever called so) and `inodes`; `scope` is the global search list, `loader` ld.so itself. `errno` is that of the last
     failing system call. `undefined` is the object and text of a symbol that ended start-up.
     Remembered between searches: `directories` by prefix (`learned` counts what was found out of them), `library_list` and `system_list`,
-    the cache, and which line of ld.so.conf names a directory (`conf_sources`).
+    the cache, and which line of ld.so.conf names a directory (`conf_sources`). `accepted` is what every process of this kind found
+    acceptable in the same immutable tree: (stage, absolute path, who set it) -> how it is recorded, and the file.
     """
 
     image: ExecImage
@@ -157,6 +158,7 @@ class Process:
     platform: str | None
     caps: tuple[str, ...]
     view: CacheView
+    accepted: dict[tuple[str, str, str], tuple[Candidate, tuple[File, str, str]]]
     stack_executable: bool
     execstack: int
     argv0: str

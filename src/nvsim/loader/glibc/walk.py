@@ -22,6 +22,7 @@ from nvsim.rootfs.node import Directory, File, Node, Special
 from nvsim.rootfs.resolve import PathError
 
 _candidate_value = lru_cache(1 << 14)(Candidate)  # equal values of many traces are one object
+_MOST_ACCEPTED = 1 << 13
 _path_value = lru_cache(1 << 12)(SearchedPath)
 
 Found = tuple[File, str, str]
@@ -194,6 +195,11 @@ def _read_cache(process: Process) -> LdCache:
 
 def _candidate(process: Process, hunt: Hunt, stage: str, path: str, set_by: str) -> Found | None:
     """Open and verify one candidate and record what came of it. Raises `LoadError` when it ends the search."""
+    known = process.accepted.get((stage, path, set_by))
+    if known is not None and not hunt.need_setuid and not hunt.open_exec:
+        process.errno = None
+        hunt.seen.append(known[0])
+        return known[1]
     opened = _open(process, path)
     if opened is None:
         errno = process.errno or ""
@@ -212,8 +218,13 @@ def _candidate(process: Process, hunt: Hunt, stage: str, path: str, set_by: str)
         assert isinstance(node, File)
         if not hunt.need_setuid or node.mode & 0o4000:
             process.errno = None
-            hunt.seen.append(_candidate_value(stage, path, set_by, "hit"))
-            return node, where, path
+            hit = Candidate(stage, path, set_by, "hit"), (node, where, path)
+            if path.startswith("/") and not hunt.open_exec:
+                if len(process.accepted) >= _MOST_ACCEPTED:
+                    process.accepted.clear()
+                process.accepted[stage, path, set_by] = hit
+            hunt.seen.append(hit[0])
+            return hit[1]
         text = "no set-uid bit"
     elif verdict == verify.OTHER_CLASS:
         hunt.other_class = True
