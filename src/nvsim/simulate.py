@@ -8,16 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from nvsim.errors import UnsupportedError
+from nvsim.errors import InputError, UnsupportedError
 from nvsim.frozen import evolve, field, frozen
 from nvsim.inject.plan import Injected, InjectionPlan
 from nvsim.loader import process as loader
-from nvsim.loader.outcome import DlopenCall, DlopenResult, Machine, Outcome, ProcessRequest
+from nvsim.loader.outcome import DlopenCall, DlopenResult, LoadedObject, Machine, Outcome, ProcessRequest
 from nvsim.memo import Memo, Same
 from nvsim.programs import KnownProgram, ProgramRun, play, recognise, wishes_as_steps
 from nvsim.rootfs.node import File
 from nvsim.rootfs.overlay import RootFS
-from nvsim.rootfs.resolve import Resolver
+from nvsim.rootfs.resolve import Resolved, Resolver
 from nvsim.scenario import stages
 from nvsim.scenario.cuda import CudaAnswer, cuda_answer
 from nvsim.scenario.engine import Process, process_of
@@ -95,7 +95,8 @@ class Result:
 
 
 def simulate(scenario: Scenario, programs: tuple[KnownProgram, ...] = ()) -> Result:
-    """Predict what happens. Raises `InputError` for a scenario that no engine would accept.
+    """Predict what happens. Raises `InputError` for a scenario that no engine would accept, and where `dlopen_from` names
+    nothing that is there.
 
     Answers are kept in the image's memo: whole ones, and by themselves the stages that do not depend on everything that was asked.
     """
@@ -252,8 +253,46 @@ def run_process(
         started = run_process(rootfs, inner.process, machine, programs, met, dlopen, dlopen_from, speaker)
         return _told_by(started, process, inner, resolver, base.assumptions)
     runs = _play_known(session, rootfs, resolver, process, outcome, programs, met)
-    calls = tuple(session.dlopen(DlopenCall(name, 2, dlopen_from)) for name in dlopen)
-    return _judge(evolve(base, outcome=session.finish()), runs, calls)
+    calls: list[DlopenResult] = []
+    for name in dlopen:
+        caller = _caller(dlopen_from, process, session.outcome, _opened(runs, calls), resolver)
+        calls.append(session.dlopen(DlopenCall(name, 2, caller)))
+    return _judge(evolve(base, outcome=session.finish()), runs, tuple(calls))
+
+
+def _opened(runs: tuple[ProgramRun, ...], calls: list[DlopenResult]) -> list[LoadedObject]:
+    """What dlopens have loaded so far."""
+    made = [*(a for r in runs for s in r.steps for a in s.attempts), *calls]
+    return [o for call in made for o in call.new_objects]
+
+
+def _caller(told: str, process: Process, outcome: Outcome, opened: list[LoadedObject], resolver: Resolver) -> str:
+    """The object that a dlopen comes from, as the loader knows it: "main" or a path. `told` names the program, or an object by its
+    path, file name, SONAME or the name under which it was asked for.
+
+    Raises `InputError` for a name that no loaded object has and for a path where nothing lies.
+    """
+    program = outcome.program or process.argv[0]
+    if told in ("main", program, process.argv[0], program.rpartition("/")[2], process.argv[0].rpartition("/")[2]):
+        return "main"
+    objects = [*outcome.objects, *opened]
+    named = next((o.path for o in objects if told in _names(o, resolver)), None)
+    if named is not None:
+        return named
+    if "/" in told and isinstance(resolver.resolve(told), Resolved):
+        return told  # another name of a loaded file, or one that is not loaded: the loader tells
+    known = ", ".join(dict.fromkeys((program, *(o.path for o in objects))))
+    why = f"no file {told} in the container" if "/" in told else f"no loaded object is called {told}"
+    raise InputError(f"--from: {why}, so it cannot call dlopen", hint=f"loaded are {known}")
+
+
+def _names(loaded: LoadedObject, resolver: Resolver) -> set[str]:
+    """Every name that an object goes by."""
+    node = resolver.tree.node(loaded.file) if loaded.file is not None else None
+    elf = node.facts.elf if isinstance(node, File) else None
+    paths = [p for p in (loaded.path, loaded.file) if p]
+    names = [loaded.name, elf.soname if elf is not None else None]
+    return {*paths, *(p.rpartition("/")[2] for p in paths), *(n for n in names if n)}
 
 
 def _told_by(

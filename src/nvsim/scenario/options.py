@@ -70,7 +70,14 @@ OPTIONS = (
         "image_config", ("--image-config",), "text", "FILE", "The image's config (OCI or docker inspect).", "nvidia"
     ),
     Option("dlopen", ("--dlopen",), "texts", "NAME", "Also dlopen this library when the program runs.", "nvidia"),
-    Option("dlopen_from", ("--from",), "text", "PATH", "The program or library that calls dlopen.", "nvidia"),
+    Option(
+        "dlopen_from",
+        ("--from",),
+        "text",
+        "PATH",
+        "The program or loaded library that calls dlopen: a path, file name or SONAME.",
+        "nvidia",
+    ),
 )
 BY_NAME = {option.name: option for option in OPTIONS}
 _DOCKER_OPTIONS_WITHOUT_EFFECT = (
