@@ -15,12 +15,13 @@ import nvsim
 import nvsim.diagnosis
 from nvsim.diagnosis.catalogue import CATALOGUE
 from nvsim.diagnosis.explain import with_changes, works
+from nvsim.diagnosis.model import Proposal
 from nvsim.diagnosis.topics import TOPICS, look_up
 from nvsim.errors import InputError
 from nvsim.host.datadir import data_dir
 from nvsim.host.read import host_to_json
 from nvsim.image.example import read_example
-from nvsim.scenario.changes import SetEnv
+from nvsim.scenario.changes import SetEnv, UseDevice, apply_change
 
 HOST = "debian12-535"
 ALL = ["NVIDIA_VISIBLE_DEVICES=all"]
@@ -100,7 +101,7 @@ CASES: dict[str, tuple[Any, ...]] = {
     "NVS105": (host(), image(), None, {"runtime": "nvidia", "env": [*ALL, "NVIDIA_REQUIRE_CUDA=cuda>=13.0"]}, "NVIDIA_DISABLE_REQUIRE=1"),
     "NVS106": (host("bottlerocket-535"), image(), None, {"env": ALL}, "accept-nvidia-visible-devices-envvar-when-unprivileged=true"),
     "NVS107": (host(), image(), None, {"gpus": "device=GPU-none"}, "--gpus all"),
-    "NVS108": (host("nixos-550"), image(), None, GPUS, None),
+    "NVS108": (host("nixos-550"), image(), None, GPUS, "--device nvidia.com/gpu=all"),
     "NVS109": (host(), image(), None, {**RUNC, **GPUS, "config_set": ["nvidia-container-runtime.mode=cdi"]}, "--runtime=nvidia -e NVIDIA_VISIBLE_DEVICES=all"),
     "NVS114": (host("gke-cos-535"), image(), None, {"runtime": "nvidia"}, None),
     "NVS115": (host("aks-ubuntu2204-550"), image(), None, CDI, None),
@@ -108,14 +109,14 @@ CASES: dict[str, tuple[Any, ...]] = {
     "NVS202": (files_of(HOST, ("/etc/ld.so.cache",)), image(), None, GPUS, None),
     "NVS208": (host(), image(), None, {**RUNC, "gpus": "all,capabilities=graphics"}, None),
     "NVS210": (files_of(HOST, (f"{LIB}/libnvidia-tls.so.535.309.01",)), image(), None, GPUS, None),
-    "NVS212": (host(), image(), None, {**CDI, "cdi_spec": [spec("/usr/lib/libcuda.so.old", HOOK)]}, None),
+    "NVS212": (host(), image(), None, {**CDI, "cdi_spec": [spec("/usr/lib/libcuda.so.old", HOOK)]}, "nvidia-ctk cdi generate --output=/etc/cdi/nvidia.json"),
     "NVS213": (host(), image(), None, {**CDI, "cdi_spec": [spec(CUDA, "/nope/nvidia-cdi-hook")]}, None),
     "NVS215": (files_of(HOST, ("/dev/nvidia-modeset",)), image(), None, {"gpus": "all,capabilities=display", "toolkit_version": "1.10.0"}, None),
     "NVS206": (host(), image(base="distroless-base"), None, {**GPUS, "toolkit_version": "1.10.0", "config": '[nvidia-container-cli]\nldconfig = "/sbin/ldconfig"\n'}, None),
     "NVS408": (host("eks-al2-535"), image({"/nix/store/x-env/lib/python3.11/site-packages/triton/x.py": elf()}, (), "nix-torch"), None, {"env": ALL}, "TRITON_LIBCUDA_PATH=/usr/lib64"),
     "NVS405": (host(), image(base="distroless-base"), None, {**GPUS, "toolkit_version": "1.10.0", "config": '[nvidia-container-cli]\nldconfig = "/sbin/ldconfig"\n'}, "ln -s libcuda.so.535.309.01"),
     "NVS110": (host(), image(), None, {"runtime": "nvidia", "env": [*ALL, "NVIDIA_DRIVER_CAPABILITIES=computer"]}, "NVIDIA_DRIVER_CAPABILITIES=all"),
-    "NVS113": (host(), image(), None, {"device": ["nvidia.com/gpu=all"]}, None),
+    "NVS113": (host(), image(), None, {"device": ["nvidia.com/gpu=all"]}, "nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml"),
     "NVS201": (host("gpu-operator-ubuntu2204-535"), image(), None, {**GPUS, "config": ""}, "nvidia-container-cli.root=/run/nvidia/driver"),
     "NVS203": (host(kernel_module="535.274.02"), image(), None, GPUS, None),
     "NVS204": (host(), image({f"{LIB}/libnvidia-ml.so.535.309.01": link("x")}), None, {**GPUS, "toolkit_version": "1.12.0"}, f"RUN rm {LIB}/libnvidia-ml.so.535.309.01"),
@@ -224,6 +225,38 @@ def test_a_driver_directory_without_a_cache_needs_both_variables() -> None:
     assert fix is not None
     names = sorted(c.name for c in fix.changes if isinstance(c, SetEnv))
     assert names == ["LD_LIBRARY_PATH", "PATH"]
+
+
+@pytest.mark.parametrize(
+    ("at", "options", "how"),
+    [
+        ("gke-cos-535", {}, "resources: limits: nvidia.com/gpu: 1"),
+        ("nixos-550", {}, "docker run --device nvidia.com/gpu=all"),
+        ("nixos-550", GPUS, "docker run --device nvidia.com/gpu=all"),
+        ("ubuntu2204-550-stale-cdi", CDI, "nvidia-ctk cdi generate"),
+        ("ubuntu2404-550", {"mode": "cdi", "env": ALL}, "nvidia-ctk cdi generate"),
+    ],
+)
+def test_what_is_proposed_is_a_way_that_the_host_has(at: str, options: dict[str, Any], how: str) -> None:
+    scenario = nvsim.new_scenario(at, "example:debian12", **options)
+    first = nvsim.diagnose(scenario).findings[0]
+    assert [p.verified for p in first.fixes] == [True]
+    assert first.fixes[0].change.how().startswith(how)
+    fix = nvsim.find_fix(scenario)
+    assert fix is not None and first.fixes[0].change in fix.changes
+
+
+def test_a_change_after_which_the_engine_refuses_the_container_does_not_help() -> None:
+    """A host whose toolkit is gone: the engine knows no such runtime, which only hides the cause."""
+    at = nvsim.load_host("nixos-550")
+    at = evolve(at, toolkit=evolve(at.toolkit, path="/nowhere", cdi_specs=(), engine_version="27.0"))
+    found = nvsim.diagnose(nvsim.new_scenario(at, "example:debian12", **RUNC, env=ALL)).findings[0]
+    change = UseDevice("nvidia.com/gpu=all")
+    scenario = nvsim.new_scenario(at, "example:debian12", **RUNC, env=ALL)
+    assert found.code == "NVS103"
+    assert nvsim.simulate(apply_change(scenario, change)).call.refusal is not None
+    checked = nvsim.diagnosis.explain._verified(nvsim.simulate(scenario), evolve(found, fixes=(Proposal(change),)), ())
+    assert not checked.fixes[0].verified and "refuses" in checked.fixes[0].result
 
 
 def test_a_finding_that_shows_later_names_the_changes_that_reveal_it() -> None:

@@ -94,7 +94,8 @@ def _verified(result: Result, finding: Finding, programs: tuple[KnownProgram, ..
         except InputError as e:
             proposals.append(Proposal(proposal.change, False, f"cannot be made: {e}"))
             continue
-        gone = not any((f.code, f.subject) == (finding.code, finding.subject) for f in find(after))
+        same = any((f.code, f.subject) == (finding.code, finding.subject) for f in find(after))
+        gone = not same and after.call.refusal is None  # an engine that refuses the container only hides the cause
         proposals.append(Proposal(proposal.change, gone, _what_then(after)))
     return evolve(finding, fixes=tuple(proposals))
 

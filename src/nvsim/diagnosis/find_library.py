@@ -10,6 +10,7 @@ from nvsim.diagnosis.find_start import ignored_request
 from nvsim.diagnosis.make import ask_capabilities, env_of, finding
 from nvsim.diagnosis.model import Finding
 from nvsim.diagnosis.places import considered, places_of
+from nvsim.diagnosis.ways import ways_to_ask
 from nvsim.diagnosis.where import (
     Place,
     base_name,
@@ -27,7 +28,7 @@ from nvsim.loader.outcome import LoadedObject, Search
 from nvsim.rootfs.node import File
 from nvsim.rootfs.resolve import Resolved, Resolver
 from nvsim.rootfs.tree import parent_of
-from nvsim.scenario.changes import AddLink, Change, RemoveFile, SetEnv, UnsetEnv, UpgradeToolkit, UseRuntime
+from nvsim.scenario.changes import AddLink, Change, RemoveFile, SetEnv, UnsetEnv, UpgradeToolkit
 from nvsim.simulate import ProcessResult, Result
 
 _DEFAULT_WITHOUT_COMPUTE = (1, 4, 0)  # the first toolkit whose default has compute
@@ -177,7 +178,7 @@ def _nothing_asked(result: Result, name: str, path: str) -> Finding:
     why = dict(result.request.because)
     if "route" in why:
         text = f"{name} is on the host ({path}), but no NVIDIA runtime is called"
-        return finding("NVS103", name, text, sentences((why["route"],)), (UseRuntime(),))
+        return finding("NVS103", name, text, sentences((why["route"],)), ways_to_ask(result))
     text = f"{name} is on the host ({path}), but the container asks for no GPU"
     ignored = ignored_request(result)
     if ignored is not None:

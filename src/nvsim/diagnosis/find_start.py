@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 
 from nvsim.diagnosis.make import ask_all_gpus, env_of, finding
 from nvsim.diagnosis.model import Finding
+from nvsim.diagnosis.ways import new_spec, ways_to_ask
 from nvsim.diagnosis.where import base_name, sentences
 from nvsim.frozen import frozen
 from nvsim.rootfs.node import Symlink
@@ -146,8 +147,16 @@ def _capability(result: Result, match: re.Match[str]) -> Facts:
     return (f"NVIDIA_DRIVER_CAPABILITIES={env_of(result, 'NVIDIA_DRIVER_CAPABILITIES')}",), changes
 
 
+def _other_way(result: Result, match: re.Match[str]) -> Facts:
+    return (), ways_to_ask(result)
+
+
 def _with_runtime(result: Result, match: re.Match[str]) -> Facts:
     return (), (UseRuntime(gpus=True),)
+
+
+def _new_spec(result: Result, match: re.Match[str]) -> Facts:
+    return (), new_spec(result)
 
 
 def _missing_on_host(result: Result, match: re.Match[str]) -> Facts:
@@ -163,11 +172,11 @@ _CAUSES = tuple(
     for pattern, *rest in (
         (r'could not select device driver "cdi"', "NVS115", "engine", None, "set features.cdi = true in /etc/docker/daemon.json (Docker 25 to 28), or use a newer Docker; or use --gpus"),
         (r'no runtime for "?\S+"? is configured|unknown or invalid runtime name', "NVS114", "engine", None, "nvidia-ctk runtime configure, then restart the engine"),
-        (r"could not select device driver", "NVS108", "engine", None, "install nvidia-container-toolkit on the host and restart the engine, or use --runtime=nvidia"),
+        (r"could not select device driver", "NVS108", "engine", _other_way, "install nvidia-container-toolkit on the host and restart the engine, or use --runtime=nvidia"),
         (r"invoking the NVIDIA Container Runtime Hook directly", "NVS109", "hook", _with_runtime),
         (r"unsupported capabilities found", "NVS110", "NVIDIA_DRIVER_CAPABILITIES", _capability),
         (r"insufficient privileges to read device list", "NVS106", "NVIDIA_VISIBLE_DEVICES"),
-        (r"unresolvable CDI devices ?(.*)", "NVS113", "CDI device", None, "generate the specification on the host: nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml"),
+        (r"unresolvable CDI devices ?(.*)", "NVS113", "CDI device", _new_spec),
         (r"requirement error: unsatisfied condition|requirements not met", "NVS105", "driver", _requirement, "a newer driver or an older image is the clean way; NVIDIA_DISABLE_REQUIRE only silences the check"),
         (r"driver/library version mismatch|[Dd]river/library version mismatch", "NVS203", "driver", None, "reboot the host, or reload the kernel modules"),
         (r"load library failed: (\S+?):", "NVS201", "libnvidia-ml.so.1", _host_library),
@@ -184,7 +193,7 @@ _CAUSES = tuple(
         (r"cgroup", "NVS216", "device cgroup", None, "rootless engines: set nvidia-container-cli.no-cgroups = true; or use CDI"),
         (r"error while loading shared libraries", "NVS217", "nvidia-container-cli", None, "install the toolkit's package that is made for this distribution"),
         (r"fork/exec (\S*nvidia\S*?): no such file|exec: \S*nvidia-(?:cdi-hook|ctk)\S* .*no such file", "NVS213", "hook", None, "install it on the host; for CDI, generate the specification again with --nvidia-cdi-hook-path"),
-        (r"failed to stat CDI host device|failed to (?:stat|fulfil|mount) \S+|error mounting \S+", "NVS212", "CDI specification", None, "generate the specification again: nvidia-ctk cdi generate"),
+        (r"failed to stat CDI host device|failed to (?:stat|fulfil|mount) \S+|error mounting \S+", "NVS212", "CDI specification", _new_spec),
         (r"failed to (?:locate|create|get) .*(?:libcuda|NVML|CDI|spec)|ERROR_LIBRARY_NOT_FOUND", "NVS211", "nvidia-ctk"),
         (r"error running (?:create\w+ ?)?hook|createContainer hook", "NVS214", "hook"),
     )

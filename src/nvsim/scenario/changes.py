@@ -10,10 +10,12 @@ import json
 
 from nvsim.errors import InputError
 from nvsim.frozen import evolve, frozen
+from nvsim.host.profile import KeptSpec
 from nvsim.rootfs.node import Origin, Symlink
 from nvsim.rootfs.overlay import RootFS
 from nvsim.rootfs.resolve import PathError, resolve
 from nvsim.rootfs.tree import Tree, join
+from nvsim.scenario.engine_specs import generated_spec, host_specs
 from nvsim.scenario.model import Scenario
 
 _ORIGIN = Origin("fix")
@@ -112,6 +114,48 @@ class UseRuntime:
 
 
 @frozen
+class UseDevice:
+    """Ask the engine for a CDI device; it takes the place of ``--gpus``."""
+
+    device: str
+    cost: int = 2
+
+    def describe(self) -> str:
+        return f"ask for the CDI device {self.device}"
+
+    def how(self) -> str:
+        return f"docker run --device {self.device} ..."
+
+
+@frozen
+class LimitGpus:
+    """Ask the Kubernetes device plugin for GPUs, by the pod's limits."""
+
+    count: int = 1
+    cost: int = 2
+
+    def describe(self) -> str:
+        return f"ask the device plugin for {self.count} GPU{'s' if self.count > 1 else ''}"
+
+    def how(self) -> str:
+        return f"resources: limits: nvidia.com/gpu: {self.count} in the pod's spec  (nvsim: --gpu-limit {self.count})"
+
+
+@frozen
+class GenerateSpec:
+    """Write the CDI spec of the host as it is now into a file of the host."""
+
+    path: str = "/etc/cdi/nvidia.yaml"
+    cost: int = 4
+
+    def describe(self) -> str:
+        return f"generate the CDI spec {self.path} on the host"
+
+    def how(self) -> str:
+        return f"nvidia-ctk cdi generate --output={self.path}"
+
+
+@frozen
 class SetConfig:
     """Set a key of the host's config.toml."""
 
@@ -140,7 +184,19 @@ class UpgradeToolkit:
         return f"install nvidia-container-toolkit >= {self.version} on the host"
 
 
-Change = SetEnv | UnsetEnv | UseGpus | AddLink | RemoveFile | UseRuntime | SetConfig | UpgradeToolkit
+Change = (
+    SetEnv
+    | UnsetEnv
+    | UseGpus
+    | UseDevice
+    | LimitGpus
+    | AddLink
+    | RemoveFile
+    | UseRuntime
+    | GenerateSpec
+    | SetConfig
+    | UpgradeToolkit
+)
 
 
 def apply_change(scenario: Scenario, change: Change) -> Scenario:
@@ -153,6 +209,12 @@ def apply_change(scenario: Scenario, change: Change) -> Scenario:
         return scenario.with_settings(env=(*settings.env, f"{change.name}={change.value}"))
     if isinstance(change, UseGpus):
         return scenario.with_settings(gpus=change.request)
+    if isinstance(change, UseDevice):
+        return scenario.with_settings(devices=(*settings.devices, change.device), gpus=None)
+    if isinstance(change, LimitGpus):
+        return scenario.with_settings(gpu_limit=change.count)
+    if isinstance(change, GenerateSpec):
+        return _with_spec(scenario, change.path)
     if isinstance(change, UnsetEnv):
 
         def keep(items: tuple[str, ...]) -> tuple[str, ...]:
@@ -173,6 +235,13 @@ def apply_change(scenario: Scenario, change: Change) -> Scenario:
     if isinstance(change, SetConfig):
         return scenario.with_settings(config_set=(*settings.config_set, (change.key, json.dumps(change.value))))
     return scenario.with_settings(toolkit_version=change.version)
+
+
+def _with_spec(scenario: Scenario, path: str) -> Scenario:
+    text = generated_spec(scenario.host, KeptSpec(path))
+    if text is None:
+        raise InputError(f"nvidia-ctk cdi generate fails on host {scenario.host.name}")
+    return scenario.with_settings(cdi_specs=tuple({**host_specs(scenario), path: text}.items()))
 
 
 def _without(tree: Tree, path: str) -> RootFS:

@@ -35,7 +35,7 @@ def host_specs(scenario: Scenario) -> dict[str, str]:
     host = scenario.host
     files = spec_files(host.tree, CDI_DIRS)
     for kept in kept_specs(scenario):
-        text = host.memo.get("kept-spec", kept, lambda kept=kept: _kept_text(host, kept))  # type: ignore[misc]
+        text = host.memo.get("kept-spec", kept, lambda kept=kept: generated_spec(host, kept))  # type: ignore[misc]
         if text is not None:
             files.setdefault(kept.path, text)
     return files
@@ -63,7 +63,7 @@ def _place(path: str) -> str:
     return f"{_GIVEN_DIR}/{name if name.endswith(('.json', '.yaml')) else name + '.yaml'}"
 
 
-def _kept_text(host: HostProfile, kept: KeptSpec) -> str | None:
+def generated_spec(host: HostProfile, kept: KeptSpec) -> str | None:
     """The text of a kept spec; None when generating it fails (the service then leaves no file)."""
     from nvsim.inject.cdi.dump import dump_json
     from nvsim.inject.generate.command import run_generate  # few hosts keep specs
