@@ -47,7 +47,6 @@ def command(output: Output, image: str, programs: tuple[str, ...], **options: An
     nvsim ldd --all example:debian12
     """
     from nvsim.diagnosis.linkage import find_program, link
-    from nvsim.diagnosis.wishes import wishes_of
     from nvsim.loader.cpu import parse_cpu
     from nvsim.report.ldd import Where
     from nvsim.rootfs.resolve import Resolver
@@ -76,7 +75,11 @@ def command(output: Output, image: str, programs: tuple[str, ...], **options: An
         output.text("".join(f"{x.path}:\n{x.outcome.stdout}{x.outcome.trace_stderr}" for x in linkages))
         click.get_current_context().exit(0 if all(x.ok for x in linkages) else 1)
     read = _reader(image)
-    wishes = {x.path: wishes_of(found.tree, x, env, cpu, read) for x in linkages} if options["optional"] else {}
+    wishes: dict[str, dict[str, tuple[Wish, ...]]] = {}
+    if options["optional"]:
+        from nvsim.diagnosis.wishes import wishes_of
+
+        wishes = {x.path: wishes_of(found.tree, x, env, cpu, read) for x in linkages}
     verify(found.tree)
     _print(output, linkages, where, wishes, options["as_tree"])
     click.get_current_context().exit(0 if all(x.ok for x in linkages) else 1)

@@ -6,7 +6,6 @@ What a loader's own bytes say is read by `nvsim.elf.programs`; this is the secon
 from __future__ import annotations
 
 from nvsim.elf.facts import LoaderFacts
-from nvsim.elf.programs import with_named_version
 from nvsim.frozen import evolve
 from nvsim.loader.execve import ExecImage
 from nvsim.loader.versions import libc_version
@@ -30,7 +29,12 @@ def loader_facts(tree: Tree, image: ExecImage) -> LoaderFacts | str:
     facts = image.interp_file.facts
     name = (image.interp_path or image.interp).rpartition("/")[2]
     if facts.loader is not None:
-        return _dated(tree, image, _placed(tree, image, with_named_version(facts.loader, name)))
+        told = facts.loader
+        if told.assumed:
+            from nvsim.elf.programs import with_named_version  # which takes long to load, for its expressions
+
+            told = with_named_version(told, name)
+        return _dated(tree, image, _placed(tree, image, told))
     if "musl" in name:
         return LoaderFacts("musl", "1.2.3", assumed=(f"{image.interp} is taken for musl 1.2.3",))
     if facts.elf is None or not name.startswith(("ld-linux", "ld-2", "ld64", "ld.so")):

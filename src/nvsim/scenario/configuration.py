@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tomllib
 from typing import Any
 
 from nvsim.errors import InputError
@@ -21,6 +20,8 @@ def config_text(scenario: Scenario) -> str | None:
 
 def toml_value(text: str) -> Any:
     """The value that ``KEY=TEXT`` gives: TOML where it is TOML, else the text itself."""
+    import tomllib
+
     try:
         return tomllib.loads(f"value = {text}")["value"]
     except (tomllib.TOMLDecodeError, KeyError):
@@ -29,6 +30,8 @@ def toml_value(text: str) -> Any:
 
 def set_toml(text: str, key: str, value: Any) -> str:
     """`text` (TOML) with the dotted `key` set. Comments are lost. Raises `InputError` for text that is no TOML."""
+    import tomllib  # a configuration as it is needs no reader
+
     try:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as e:

@@ -7,7 +7,6 @@ Each function takes the text of one option as the user typed it. Sources: docker
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Mapping
 from posixpath import isabs, normpath
@@ -167,6 +166,8 @@ def gpus(text: str) -> str:
 
 
 def _csv(text: str, flag: str) -> list[str]:
+    import csv
+
     try:
         fields = next(csv.reader([text], strict=True), [])
     except csv.Error as e:
