@@ -246,6 +246,23 @@ def test_what_is_proposed_is_a_way_that_the_host_has(at: str, options: dict[str,
     assert fix is not None and first.fixes[0].change in fix.changes
 
 
+@pytest.mark.parametrize(
+    ("request_text", "how"),
+    [
+        ("0", "docker run --gpus all ..."),
+        ("driver=amd", "docker run --gpus all ..."),
+        ("all,capabilities=tpu", "docker run --gpus all ..."),
+        ("device=0,1", """docker run --gpus '"device=0,1"' ..."""),
+        ("2,device=0", "docker run --gpus device=0 ..."),
+    ],
+)
+def test_a_request_that_gives_no_gpu_is_put_right(request_text: str, how: str) -> None:
+    found = nvsim.diagnose(nvsim.new_scenario("ubuntu2204-535", "example:debian12", gpus=request_text)).findings[0]
+    assert [p.change.how() for p in found.fixes] == [how]
+    assert found.fixes[0].verified and found.fixes[0].result == "then everything works"
+    assert "install nvidia-container-toolkit" not in found.advice
+
+
 def test_a_change_after_which_the_engine_refuses_the_container_does_not_help() -> None:
     """A host whose toolkit is gone: the engine knows no such runtime, which only hides the cause."""
     at = nvsim.load_host("nixos-550")

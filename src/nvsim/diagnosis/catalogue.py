@@ -35,7 +35,7 @@ _TABLE = (
           "Environment variables alone do nothing. The engine must call nvidia-container-runtime (--runtime=nvidia, a default "
           "runtime, a Kubernetes RuntimeClass), add its hook (docker run --gpus), or apply CDI devices itself (--device "
           "nvidia.com/gpu=...)."),
-    Entry("NVS104", "request-refused", "error", "the toolkit refuses the container",
+    Entry("NVS104", "request-refused", "error", "the toolkit or the engine refuses the request",
           "nvidia-container-runtime or its hook ended with an error before any driver file was looked at: a configuration or a "
           "variable has a value that it does not accept. The message says which."),
     Entry("NVS105", "requirement-unsatisfied", "error", "the image requires a newer driver or another GPU",

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 
 from nvsim.diagnosis.find_start import ignored_request
-from nvsim.diagnosis.make import ask_capabilities, env_of, finding
+from nvsim.diagnosis.make import ask_all_gpus, ask_capabilities, env_of, finding
 from nvsim.diagnosis.model import Finding
 from nvsim.diagnosis.places import considered, places_of
 from nvsim.diagnosis.ways import ways_to_ask
@@ -184,7 +184,7 @@ def _nothing_asked(result: Result, name: str, path: str) -> Finding:
     if ignored is not None:
         return ignored
     devices = (why["devices"],) if "devices" in why else ()
-    return finding("NVS102", name, text, sentences(devices), (SetEnv("NVIDIA_VISIBLE_DEVICES", "all"),))
+    return finding("NVS102", name, text, sentences(devices), (ask_all_gpus(result),))
 
 
 def find_startup(result: Result, process: ProcessResult) -> Iterator[Finding]:

@@ -16,7 +16,8 @@ from nvsim.frozen import frozen
 from nvsim.rootfs.node import Symlink
 from nvsim.rootfs.resolve import Resolved, resolve
 from nvsim.rootfs.tree import Tree
-from nvsim.scenario.changes import Change, RemoveFile, SetConfig, SetEnv, UseRuntime
+from nvsim.scenario.changes import Change, RemoveFile, SetConfig, SetEnv, UseGpus, UseRuntime
+from nvsim.scenario.engine_call import GPU_CAPABILITIES, gpus_request
 from nvsim.simulate import Result
 
 # the decisions of the toolkit that a finding rests on
@@ -167,11 +168,32 @@ def _missing_on_host(result: Result, match: re.Match[str]) -> Facts:
     return (f"capabilities {capabilities} ask for {match[1]}, which the host lacks",), (change,) if narrower else ()
 
 
+def _all_gpus(result: Result, match: re.Match[str]) -> Facts:
+    return (f"--gpus {result.scenario.settings.gpus}",), (UseGpus("all"),)
+
+
+def _count_or_ids(result: Result, match: re.Match[str]) -> Facts:
+    """The list of devices that was meant where numbers follow the first; else the devices without the count."""
+    text = result.scenario.settings.gpus or ""
+    request = gpus_request(text)
+    ids = ",".join(request.ids)
+    if re.search(r"device=[^,\"]+,\d+$", text):
+        ids += f",{request.count}"
+    quoted = f'"device={ids}"' if "," in ids else f"device={ids}"
+    return (f"--gpus {text} is read as the device {','.join(request.ids)} and the count {request.count}",), (
+        UseGpus(quoted),
+    )
+
+
+_KNOWN = rf"(?:{'|'.join((*GPU_CAPABILITIES, 'gpu', 'nvidia'))})"
 _CAUSES = tuple(
     _Cause(re.compile(pattern), *rest)
     for pattern, *rest in (
         (r'could not select device driver "cdi"', "NVS115", "engine", None, "set features.cdi = true in /etc/docker/daemon.json (Docker 25 to 28), or use a newer Docker; or use --gpus"),
         (r'no runtime for "?\S+"? is configured|unknown or invalid runtime name', "NVS114", "engine", None, "nvidia-ctk runtime configure, then restart the engine"),
+        (r'could not select device driver "(?!nvidia")[^"]+"', "NVS108", "--gpus", _all_gpus, "the engine has no GPU driver of that name: leave driver= out"),
+        (rf"could not select device driver .*\[\[(?:{_KNOWN} )*(?!{_KNOWN}[ \]])", "NVS108", "--gpus", _all_gpus, f"capabilities are {', '.join(GPU_CAPABILITIES)}"),
+        (r"cannot set both Count and DeviceIDs", "NVS104", "--gpus", _count_or_ids, "a comma parts the fields of --gpus: a list of devices needs quotes of its own, --gpus '\"device=0,1\"'"),
         (r"could not select device driver", "NVS108", "engine", _other_way, "install nvidia-container-toolkit on the host and restart the engine, or use --runtime=nvidia"),
         (r"invoking the NVIDIA Container Runtime Hook directly", "NVS109", "hook", _with_runtime),
         (r"unsupported capabilities found", "NVS110", "NVIDIA_DRIVER_CAPABILITIES", _capability),

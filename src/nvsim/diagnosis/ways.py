@@ -18,8 +18,7 @@ def ways_to_ask(result: Result) -> tuple[Change, ...]:
     CDI devices where the host has a spec and no hook, else the runtime."""
     scenario = result.scenario
     if not _has_toolkit(scenario):
-        asked = scenario.settings.gpus is not None or scenario.settings.gpu_limit is not None
-        return (LimitGpus(),) if scenario.host.toolkit.device_plugin is not None and not asked else ()
+        return (LimitGpus(),) if scenario.host.toolkit.device_plugin is not None else ()
     if not has_program(scenario.host, _HOOK_PROGRAM) and _ALL in host_registry(scenario).devices:
         return (UseDevice(_ALL),) if engine_of(scenario).rules.cdi else ()
     return (UseRuntime(gpus=scenario.settings.gpus is not None),)

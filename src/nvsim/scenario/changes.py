@@ -212,7 +212,7 @@ def apply_change(scenario: Scenario, change: Change) -> Scenario:
     if isinstance(change, UseDevice):
         return scenario.with_settings(devices=(*settings.devices, change.device), gpus=None)
     if isinstance(change, LimitGpus):
-        return scenario.with_settings(gpu_limit=change.count)
+        return scenario.with_settings(gpu_limit=change.count, gpus=None)
     if isinstance(change, GenerateSpec):
         return _with_spec(scenario, change.path)
     if isinstance(change, UnsetEnv):

@@ -6,8 +6,6 @@ Sources: moby ``daemon/nvidia_linux.go`` and ``daemon/devices_nvidia_linux.go`` 
 
 from __future__ import annotations
 
-import csv
-
 from nvsim.errors import InputError
 from nvsim.frozen import evolve, field, frozen
 from nvsim.host.profile import Gpu, HostProfile
@@ -21,7 +19,7 @@ from nvsim.toolkit.cdi_name import NamePanic, is_qualified
 
 DEVICE_KIND = "nvidia.com/gpu"
 REQUEST_ROOT = "/var/run/nvidia-container-devices"
-_GPU_CAPABILITIES = ("compute", "compat32", "graphics", "utility", "video", "display")
+GPU_CAPABILITIES = ("compute", "compat32", "graphics", "utility", "video", "display")
 _OTHER_RUNTIMES = ("runc", "crun", "youki", "kata", "runsc", "sysbox", "spin", "wasm", "io.containerd.", "/")
 _ANNOTATION_PREFIX = "cdi.k8s.io/"
 
@@ -70,6 +68,8 @@ class GpusRequest:
 def gpus_request(text: str) -> GpusRequest:
     """``--gpus`` as the docker command reads it. Raises `InputError` for a value that it refuses."""
     count, ids, capabilities, driver = "", "", "", ""
+    import csv
+
     fields = next(csv.reader([text]), [])
     if not fields:
         raise InputError("--gpus needs a value", hint="all, a number, or device=ID")
@@ -182,7 +182,7 @@ def _docker_refuses(request: GpusRequest, usable: list[str]) -> str:
     """Why the daemon refuses a request before any program of the toolkit is called, or "" (moby ``daemon/devices.go``)."""
     if request.driver not in ("", "nvidia"):
         return _no_driver(request)
-    if not request.driver and not set(request.capabilities) <= {"gpu", "nvidia", *_GPU_CAPABILITIES}:
+    if not request.driver and not set(request.capabilities) <= {"gpu", "nvidia", *GPU_CAPABILITIES}:
         return _no_driver(request)
     if request.ids and request.count:  # device=0,1 without quotes is the device 0 and the count 1
         return "\n".join("cannot set both Count and DeviceIDs on device request" for _ in usable)
@@ -197,7 +197,7 @@ def _no_driver(request: GpusRequest) -> str:
 def _hook_call(call: Call, request: GpusRequest, failures: list[str]) -> Call:
     devices = request.devices()
     env = [f"NVIDIA_VISIBLE_DEVICES={','.join(devices) if devices else 'void'}"]
-    known = [c for c in request.capabilities if c in _GPU_CAPABILITIES]
+    known = [c for c in request.capabilities if c in GPU_CAPABILITIES]
     if known:
         env.append(f"NVIDIA_DRIVER_CAPABILITIES={','.join(known)}")
     why = f"--gpus: {call.engine.title} adds the prestart hook nvidia-container-runtime-hook itself"
