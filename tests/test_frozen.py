@@ -92,7 +92,7 @@ def test_copies_and_pickles_are_equal_values(given_values: dict[str, Any]) -> No
 def test_a_value_cannot_be_changed() -> None:
     value = Ours(1)
     for change in (lambda: setattr(value, "a", 2), lambda: delattr(value, "a"), lambda: setattr(value, "other", 2)):
-        with pytest.raises(AttributeError, match="immutable"):
+        with pytest.raises(attrs.exceptions.FrozenInstanceError):
             change()
     assert not hasattr(value, "__dict__")
     assert value.made is not Ours(1).made
@@ -127,7 +127,6 @@ def test_the_class_says_what_it_is() -> None:
     assert Ours.LIMIT == 3
     assert Ours(2).doubled() == 4
     assert [f.name for f in fields(Ours)] == [a.name for a in attrs.fields(Theirs)]
-    assert fields(int) == ()
     assert not attrs.has(int)
     assert attrs.has(Ours)
     assert list(inspect.signature(Ours.__init__).parameters)[1:] == ["a", "b", "c", "d", "e"]

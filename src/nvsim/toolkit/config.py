@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any
 
-from nvsim.frozen import evolve, fields, frozen
+from nvsim.frozen import evolve, frozen, has
 from nvsim.toolkit.config_schema import Key, ToolkitConfig, Version, keys_of
 from nvsim.toolkit.go_text import go_quote
 from nvsim.toolkit.releases import Release
@@ -183,7 +183,7 @@ def _fill(
 
 
 def _value(old: Any, found: Any, key: Key, version: Version, dotted: str) -> tuple[Any, set[str]]:
-    if not fields(type(old)):
+    if not has(type(old)):
         return _converted(found, key.go_type), {dotted}
     if not isinstance(found, Table):
         raise _mismatch(found, key.go_type)
@@ -285,7 +285,7 @@ def config_json(config: object, version: Version) -> dict[str, Any]:
     out: dict[str, Any] = {}
     for attribute, key in keys_of(type(config), version):
         value = getattr(config, attribute)
-        if fields(type(value)):
+        if has(type(value)):
             out[key.name] = config_json(value, version)
         elif value is not None:
             out[key.name] = list(value) if isinstance(value, tuple) else value

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from nvsim.frozen import evolve, fields
+from nvsim.frozen import evolve, has
 from nvsim.toolkit.config import ConfigError, default_config
 from nvsim.toolkit.config_schema import ToolkitConfig, Version, keys_of
 from nvsim.toolkit.go_text import go_quote
@@ -54,7 +54,7 @@ def _fill(
         attribute, key = known.get(name) or known[name.casefold()]
         called, spelled = (*path[0], key.name), (*path[1], name)
         old = getattr(section, attribute)
-        if not fields(type(old)):
+        if not has(type(old)):
             changes[attribute] = _converted(value, key.go_type, spelled, lines, version)
             given.add(".".join(called))
         elif isinstance(value, dict):

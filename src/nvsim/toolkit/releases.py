@@ -22,7 +22,7 @@ Version = tuple[int, int, int, int]
 """major, minor, patch, commits after the release."""
 
 
-@frozen(cache_hash=True)
+@frozen
 class Release:
     """The rules of one release: a value for each `Behaviour` (same names; see there what a value means).
 
@@ -61,6 +61,7 @@ class Release:
     integrated_gpus: Literal["ignored", "all-nvgpu", "all", "any"] = field(kw_only=True)
     runtime_auto_mode: Literal["legacy", "jit-cdi"] = field(kw_only=True)
     hook_mode_check: Literal["first", "after-request"] = field(kw_only=True)
+    auto_mode_logged: bool = field(kw_only=True)
     requested_mode_logged: bool = field(kw_only=True)
     wrong_mode_message: str = field(kw_only=True)
     default_capabilities: tuple[str, ...] = field(kw_only=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from nvsim.frozen import evolve, fields
+from nvsim.frozen import evolve, has
 from nvsim.toolkit.config_schema import Key, ToolkitConfig, all_keys
 from nvsim.toolkit.releases import NEWEST_TREE, OLDEST
 from nvsim.toolkit.releases_table import BEHAVIOURS
@@ -53,7 +53,7 @@ def _every_key(section: Any, path: str, above: Key) -> Iterator[tuple[str, Key]]
     for attribute, key in all_keys(type(section)):
         known = evolve(key, since=max(key.since, above.since), until=key.until or above.until)
         value = getattr(section, attribute)
-        if fields(type(value)):
+        if has(type(value)):
             yield from _every_key(value, f"{path}{key.name}.", known)
         else:
             yield f"{path}{key.name}", known
