@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from nvsim.cli.docker_line import as_click_reads
 from nvsim.elf.store import FactsStore, cache_folder
 from nvsim.scenario.options import BY_NAME, OPTIONS, Option, read_file
 from nvsim.scenario.options_docker import env_file
@@ -43,7 +44,12 @@ _IGNORED_VALUES = (
 
 
 class ScenarioCommand(click.Command):
-    """A command whose help has docker's options and the others under headings of their own."""
+    """A command that reads its options as ``docker run`` does; its help has docker's options and the others under headings of their own."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if not ctx.resilient_parsing:
+            args = as_click_reads(args, self.get_params(ctx), interspersed=ctx.allow_interspersed_args)
+        return super().parse_args(ctx, args)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         sections: dict[str, list[tuple[str, str]]] = {title: [] for title in _SECTIONS.values()}
