@@ -391,3 +391,9 @@ def test_invalid_supported_capabilities_end_the_hook_without_a_word_since_1_18()
     assert old.stderr.startswith(
         "Invalid value for config option 'supported-driver-capabilities'; bogus (supported: compat32,"
     )
+
+
+def test_the_hook_tells_of_modes_from_the_first_release_that_has_them() -> None:
+    env = ("NVIDIA_VISIBLE_DEVICES=all",)
+    assert "Auto-detected mode as 'legacy'" in asked(*env, release="1.10.0").lines
+    assert not [line for line in asked(*env, release="1.3.0").lines if "mode" in line]

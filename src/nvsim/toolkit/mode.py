@@ -64,7 +64,8 @@ def resolve_mode(requested: str, view: ImageView, platform: Platform, release: R
             "SIGSEGV: segmentation violation\nPC=0x0 m=0 sigcode=1 addr=0x0\nsignal arrived during cgo execution\n", log
         )
     name, because = ("cdi", why) if named else _by_platform(platform, release, caller)
-    return Mode(name, because, (*log, ("info", f"Auto-detected mode as '{name}'")))
+    told = (("info", f"Auto-detected mode as '{name}'"),) if release.auto_mode_logged else ()
+    return Mode(name, because, (*log, *told))
 
 
 def only_cdi_devices(view: ImageView, release: Release, caller: Caller) -> bool:

@@ -257,6 +257,12 @@ BEHAVIOURS = (
         ("1.14.0", "after-request", "after the request was read, only for GPU containers"),
     ),
     _behaviour(
+        "auto_mode_logged",
+        "is a mode that was found out told (`Auto-detected mode as`)",
+        ("", False, "no: there are no modes"),
+        ("1.10.0", True, "yes"),
+    ),
+    _behaviour(
         "requested_mode_logged",
         "is a mode that was set told (`Using requested mode`)",
         ("", False, "no"),
