@@ -174,3 +174,11 @@ def test_the_json_shape() -> None:
 def test_the_tables_fit_each_other() -> None:
     assert list(BRANCHES) == sorted(BRANCHES) and list(BRANCHES.values()) == sorted(BRANCHES.values())
     assert all(name.startswith(("CUDA_", "cuda")) for name, _ in ERRORS.values())
+
+
+@pytest.mark.parametrize("name", ["jetson-orin-r35", "jetson-orin-r36"])
+def test_the_driver_of_tegra_is_of_the_hosts_release_whatever_its_files_are_called(name: str) -> None:
+    host = load_host(name, DATA)
+    answer = ask(host, load_image("example:l4t-base-r36", DATA))
+    assert answer.code == 0
+    assert (answer.version, answer.cuda) == (host.driver.version, host.driver.cuda)

@@ -121,7 +121,7 @@ def cuda_answer(
     if not tried[0].ok or tried[0].path is None:
         reason = Because("loader", tried[0].error or f"{_LIBCUDA} does not load")
         return CudaAnswer(None, 35 if cudart else None, (reason,), cudart=cudart)
-    library = _library(resolver, tried[0].path)
+    library = _library(host, resolver, tried[0].path)
     if library.stub:
         why34 = Because(f"file {library.path}", "it is a stub, made for linking without a driver")
         return CudaAnswer(34, 34, (why34,), libcuda=library.path, cudart=cudart)
@@ -135,8 +135,11 @@ def cuda_answer(
     return CudaAnswer(code, runtime, because, unknown, library.path, library.version, shown, cudart, assumptions)
 
 
-def _library(resolver: Resolver, path: str) -> _Libcuda:
-    """The libcuda behind `path`: stubs are known by their directory, or by being far too small; the host's own files are none."""
+def _library(host: HostProfile, resolver: Resolver, path: str) -> _Libcuda:
+    """The libcuda behind `path`: stubs are known by their directory, or by being far too small; the host's own files are none.
+
+    The files of Tegra's driver do not bear its release in their names: those of the host are of the host's release.
+    """
     found = resolver.resolve(path)
     real = found.path if isinstance(found, Resolved) else path
     name = posixpath.basename(real)
@@ -144,7 +147,10 @@ def _library(resolver: Resolver, path: str) -> _Libcuda:
     node = found.node if isinstance(found, Resolved) and isinstance(found.node, File) else None
     of_image = node is not None and node.origin is not None and node.origin.kind == "image"
     small = node is not None and of_image and 0 < node.size < _STUB_SIZE and not version.count(".")
-    return _Libcuda(path, version if version.count(".") else None, "stubs" in real.split("/") or small)
+    stub = "stubs" in real.split("/") or small
+    if _is_tegra(host):
+        return _Libcuda(path, None if of_image else host.driver.version, stub)
+    return _Libcuda(path, version if version.count(".") else None, stub)
 
 
 def _init(
