@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+import nvsim
 from nvsim.errors import InputError
 from nvsim.host.datadir import data_dir
 from nvsim.host.profile import HostProfile
@@ -16,6 +17,7 @@ from nvsim.image.model import Image
 from nvsim.image.read import load_image
 from nvsim.programs import load_programs
 from nvsim.rootfs.node import Special
+from nvsim.scenario.changes import LimitGpus
 from nvsim.scenario.engine_call import gpus_request
 from nvsim.scenario.engine_words import Speaker
 from nvsim.scenario.engines import ENGINES, engine_named, table_page
@@ -197,7 +199,12 @@ def test_gke_mounts_a_directory_and_nothing_else() -> None:
 
 
 def test_more_gpus_than_the_node_has_cannot_be_scheduled() -> None:
-    assert "Insufficient nvidia.com/gpu" in run("aks-ubuntu2204-550", gpu_limit=2).main.message
+    for at in ("aks-ubuntu2204-550", "ubuntu2404-550"):
+        result = run(at, gpu_limit=2)
+        assert result.main.message == f"0/1 nodes are available: 1 Insufficient nvidia.com/gpu (1 on host {at})"
+        assert (result.main.exit_code, result.call.refused_by) == (None, "scheduler")
+        found = nvsim.diagnose(nvsim.new_scenario(at, "example:debian12", gpu_limit=2)).findings[0]
+        assert [(p.change, p.verified) for p in found.fixes] == [(LimitGpus(1), True)]
 
 
 def test_nixos_mounts_its_own_c_library_and_programs() -> None:

@@ -173,7 +173,7 @@ def _machine(scenario: Scenario) -> Machine:
 def _refusal(call: Call, request: ContainerRequest) -> tuple[str, Shown] | None:
     """Why the container is not even tried, and what is shown then. None = it is tried."""
     if call.refusal is not None:
-        return f"the engine refuses the container: {call.because}", engine_refused(call, call.refusal)
+        return f"the {call.refused_by} refuses the container: {call.because}", engine_refused(call, call.refusal)
     if request.refused is not None:
         return "the NVIDIA toolkit refuses the container", toolkit_refused(speaker_of(call), request.refused)
     return None

@@ -16,7 +16,7 @@ from nvsim.frozen import frozen
 from nvsim.rootfs.node import Symlink
 from nvsim.rootfs.resolve import Resolved, resolve
 from nvsim.rootfs.tree import Tree
-from nvsim.scenario.changes import Change, RemoveFile, SetConfig, SetEnv, UseGpus, UseRuntime
+from nvsim.scenario.changes import Change, LimitGpus, RemoveFile, SetConfig, SetEnv, UseGpus, UseRuntime
 from nvsim.scenario.engine_call import GPU_CAPABILITIES, gpus_request
 from nvsim.simulate import Result
 
@@ -185,6 +185,11 @@ def _count_or_ids(result: Result, match: re.Match[str]) -> Facts:
     )
 
 
+def _fewer_gpus(result: Result, match: re.Match[str]) -> Facts:
+    gpus = result.scenario.host.gpus
+    return (f"the host has {len(gpus)} of them",), (LimitGpus(len(gpus)),) if gpus else ()
+
+
 _KNOWN = rf"(?:{'|'.join((*GPU_CAPABILITIES, 'gpu', 'nvidia'))})"
 _CAUSES = tuple(
     _Cause(re.compile(pattern), *rest)
@@ -194,6 +199,7 @@ _CAUSES = tuple(
         (r'could not select device driver "(?!nvidia")[^"]+"', "NVS108", "--gpus", _all_gpus, "the engine has no GPU driver of that name: leave driver= out"),
         (rf"could not select device driver .*\[\[(?:{_KNOWN} )*(?!{_KNOWN}[ \]])", "NVS108", "--gpus", _all_gpus, f"capabilities are {', '.join(GPU_CAPABILITIES)}"),
         (r"cannot set both Count and DeviceIDs", "NVS104", "--gpus", _count_or_ids, "a comma parts the fields of --gpus: a list of devices needs quotes of its own, --gpus '\"device=0,1\"'"),
+        (r"Insufficient nvidia\.com/gpu", "NVS104", "nvidia.com/gpu", _fewer_gpus),
         (r"could not select device driver", "NVS108", "engine", _other_way, "install nvidia-container-toolkit on the host and restart the engine, or use --runtime=nvidia"),
         (r"invoking the NVIDIA Container Runtime Hook directly", "NVS109", "hook", _with_runtime),
         (r"unsupported capabilities found", "NVS110", "NVIDIA_DRIVER_CAPABILITIES", _capability),

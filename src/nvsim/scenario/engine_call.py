@@ -30,9 +30,9 @@ class Call:
 
     `who`: "runtime" (nvidia-container-runtime), "hook" (the engine adds the prestart hook itself), "cdi" (only the engine, which
     injects CDI devices), "mounts" (a device plugin hands over plain mounts and nodes), "refused" (the engine says no: `refusal` is its
-    text) or "none". `because` says why. `cdi_devices` are injected by the engine before anything else. `env`, `annotations`,
-    `volumes`, `nodes` (host paths) are what engine or device plugin add to the container; `hook`: the engine adds the prestart hook,
-    whoever else is called.
+    text; `refused_by` is "scheduler" where a pod is not even given to the engine) or "none". `because` says why. `cdi_devices` are
+    injected by the engine before anything else. `env`, `annotations`, `volumes`, `nodes` (host paths) are what engine or device plugin
+    add to the container; `hook`: the engine adds the prestart hook, whoever else is called.
     """
 
     who: str
@@ -45,6 +45,7 @@ class Call:
     nodes: tuple[str, ...] = ()
     hook: bool = False
     refusal: str | None = None
+    refused_by: str = "engine"
     assumptions: tuple[str, ...] = ()
     registry: Registry | None = field(default=None, eq=False, repr=False)
 
@@ -254,7 +255,7 @@ def _plugin(scenario: Scenario, call: Call, count: int, asked: str) -> Call:
     gpus = host.gpus if count < 0 else host.gpus[:count]
     if count > len(host.gpus):
         text = f"0/1 nodes are available: 1 Insufficient nvidia.com/gpu ({len(host.gpus)} on host {host.name})"
-        return evolve(call, who="refused", because=asked, refusal=text)
+        return evolve(call, who="refused", because=asked, refusal=text, refused_by="scheduler")
     if not gpus:
         return evolve(call, because=f"{asked}: no GPU")
     why = f"{asked}: the device plugin's strategy is {strategy}"

@@ -96,7 +96,9 @@ def speaker_of(call: Call) -> Speaker:
 
 
 def engine_refused(call: Call, text: str) -> Shown:
-    """The engine itself refuses the container."""
+    """The engine itself refuses the container, or the scheduler does not give it the pod."""
+    if call.refused_by == "scheduler":
+        return Shown(text, None)
     before = _PLAIN.get(call.engine.name, "docker: Error response from daemon: ")
     return Shown(before + text, None if call.engine.name in ("containerd", "cri-o") else 125)
 
