@@ -11,6 +11,7 @@ from commands import nvsim
 from nvsim.cli.docker_line import as_click_reads
 from nvsim.cli.run import command as run
 from nvsim.errors import InputError
+from nvsim.scenario.options_ignored import IGNORED
 
 HOST = ("--host", "debian12-535")
 
@@ -89,3 +90,37 @@ def test_a_flags_value_that_is_neither_true_nor_false_is_refused_in_dockers_word
     syntax = f'strconv.ParseBool: parsing "{value}": invalid syntax'
     assert str(told.value) == f'docker: invalid argument "{value}" for "{shown}" flag: {syntax}'
     assert nvsim("run", *HOST, word, "example:debian12").status == 2
+
+
+def test_every_option_of_docker_run_without_effect_is_accepted_and_its_value_consumed() -> None:
+    plain = parsed("-e", "A=1", "image", "true")
+    for option in IGNORED:
+        for name in option.names:
+            if option.flag:
+                spellings = [[name], [f"{name}=false"]]
+            else:
+                spellings = [[name, "--rm"], [f"{name}=a=b"]]
+            for words in spellings:
+                assert parsed(*words, "-e", "A=1", *words, "image", "true") == plain
+
+
+def test_no_option_is_both_ignored_and_understood() -> None:
+    understood = {name for o in run.params if isinstance(o, click.Option) for name in o.opts}
+    assert not understood & {name for option in IGNORED for name in option.names}
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [(("--name",), "--name"), (("-w",), "'w' in -w"), (("-ip",), "'p' in -p"), (("-e", "A=1", "-e"), "'e' in -e")],
+)
+def test_a_value_that_is_missing_is_told_in_dockers_words(words: tuple, told: str) -> None:
+    with pytest.raises(InputError, match=f"^docker: flag needs an argument: {told}"):
+        parsed(*words)
+
+
+def test_h_with_a_value_is_the_host_name() -> None:
+    plain = nvsim("run", *HOST, "--gpus", "all", "example:debian12")
+    assert nvsim("run", *HOST, "-h", "box", "--gpus", "all", "example:debian12") == plain
+    helped = nvsim("run", "--help").out
+    assert nvsim("run", "-h").out == helped
+    assert "-h, --help" not in helped and "--help" in helped

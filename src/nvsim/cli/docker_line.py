@@ -1,7 +1,8 @@
 """A command line as docker reads it (pflag, ``flag.go``: ``parseLongArg``, ``parseSingleShortArg``), brought into the form that click reads.
 
 Where the two differ: the ``=`` behind a short option is no part of its value (``-e=A=1``), flags take a value behind ``=``
-(``--privileged=false``), and of a repeated flag the last value holds.
+(``--privileged=false``), and of a repeated flag the last value holds. Options that change nothing here
+(`nvsim.scenario.options_ignored`) are dropped.
 """
 
 from __future__ import annotations
@@ -10,8 +11,10 @@ from collections.abc import Sequence
 
 import click
 
+from nvsim.errors import InputError
 from nvsim.frozen import frozen
 from nvsim.scenario.options_docker import invalid_argument
+from nvsim.scenario.options_ignored import IGNORED
 
 _TRUE = ("1", "t", "T", "TRUE", "true", "True")
 _FALSE = ("0", "f", "F", "FALSE", "false", "False")
@@ -19,18 +22,20 @@ _FALSE = ("0", "f", "F", "FALSE", "false", "False")
 
 @frozen
 class _Known:
-    """One option of a command: `spelled` as docker names it in errors, `flag` when it takes no value of its own."""
+    """One option of a command: `spelled` as docker names it in errors, `flag` when it takes no value of its own, `ignored` when click
+    is to see nothing of it."""
 
     spelled: str
     longest: str
     flag: bool
+    ignored: bool = False
 
 
 def as_click_reads(args: Sequence[str], parameters: Sequence[click.Parameter], *, interspersed: bool) -> list[str]:
     """`args` for click. `interspersed`: options may also stand behind the first argument.
 
-    Raises `InputError` in docker's words for a flag's value that is neither true nor false. What is no option of the command is
-    left for click to refuse.
+    Raises `InputError` in docker's words for a flag's value that is neither true nor false, and for a value that is missing. What is no
+    option of the command is left for click to refuse.
     """
     known = _known(parameters)
     out: list[str] = []
@@ -44,21 +49,28 @@ def as_click_reads(args: Sequence[str], parameters: Sequence[click.Parameter], *
         if not _is_option(word):
             out.append(word)
         elif word.startswith("--"):
-            name, eq, value = word.partition("=")
-            option = known.get(name)
-            if option is not None and option.flag:
-                flags[option.longest] = _boolean(value, option.spelled) if eq else True
-                continue
-            out.append(word)
-            if option is not None and not eq and rest:
-                out.append(rest.pop(0))
+            out += _long(word, known, flags, rest)
         else:
             out += _short(word[1:], known, flags, rest)
     return [*(name for name, on in flags.items() if on), *out]
 
 
+def _long(word: str, known: dict[str, _Known], flags: dict[str, bool], rest: list[str]) -> list[str]:
+    """The words for one long option; a flag goes to `flags`, a value in a word of its own is taken from `rest`."""
+    name, eq, value = word.partition("=")
+    option = known.get(name)
+    if option is None:
+        return [word]
+    if option.flag:
+        _set(flags, option, value if eq else None)
+        return []
+    if not eq:
+        value = _next(rest, name)
+    return [] if option.ignored else [option.longest, value]
+
+
 def _short(letters: str, known: dict[str, _Known], flags: dict[str, bool], rest: list[str]) -> list[str]:
-    """The words for a run of short options; their flags go to `flags`, a value in a word of its own is taken from `rest`."""
+    """The same for a run of short options."""
     while letters:
         option = known.get(f"-{letters[0]}")
         if option is None:
@@ -66,12 +78,23 @@ def _short(letters: str, known: dict[str, _Known], flags: dict[str, bool], rest:
         value = letters[2:] if len(letters) > 2 and letters[1] == "=" else None
         if not option.flag:
             if value is None:
-                value = letters[1:] or None
-            words = [option.longest] if option.longest.startswith("--") else [f"-{letters[0]}"]
-            return words + ([value] if value is not None else [rest.pop(0)] if rest else [])
-        flags[option.longest] = _boolean(value, option.spelled) if value is not None else True
+                value = letters[1:] or _next(rest, f"'{letters[0]}' in -{letters}")
+            return [] if option.ignored else [option.longest, value]
+        _set(flags, option, value)
         letters = "" if value is not None else letters[1:]
     return []
+
+
+def _next(rest: list[str], option: str) -> str:
+    if not rest:
+        raise InputError(f"docker: flag needs an argument: {option}", hint="--help lists the options")
+    return rest.pop(0)
+
+
+def _set(flags: dict[str, bool], option: _Known, value: str | None) -> None:
+    on = value is None or _boolean(value, option.spelled)
+    if not option.ignored:
+        flags[option.longest] = on
 
 
 def _boolean(value: str, flag: str) -> bool:
@@ -87,7 +110,7 @@ def _is_option(word: str) -> bool:
 
 def _known(parameters: Sequence[click.Parameter]) -> dict[str, _Known]:
     """The options by every name. Those that act at once (``--help``) and switches of two names are left to click."""
-    out = {}
+    out = {name: _Known(", ".join(i.names), i.names[-1], i.flag, ignored=True) for i in IGNORED for name in i.names}
     for option in parameters:
         if not isinstance(option, click.Option) or option.is_eager or option.secondary_opts:
             continue

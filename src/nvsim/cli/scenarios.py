@@ -10,6 +10,7 @@ import click
 
 from nvsim.cli.docker_line import as_click_reads
 from nvsim.elf.store import FactsStore, cache_folder
+from nvsim.errors import InputError
 from nvsim.scenario.options import BY_NAME, OPTIONS, Option, read_file
 from nvsim.scenario.options_docker import env_file
 from nvsim.scenario.read import Sources, make_scenario, verify
@@ -24,31 +25,22 @@ NAMES = tuple(option.name for option in OPTIONS)
 
 
 _SECTIONS = {"docker": "Options of docker run", "nvidia": "Host, toolkit and simulation"}
-# options of docker run that change nothing here: accepted, so that a command line can be pasted
-_IGNORED_FLAGS = (("--rm",), ("-i", "--interactive"), ("-t", "--tty"), ("-d", "--detach"), ("--init",))
-_IGNORED_VALUES = (
-    ("--name",),
-    ("--hostname",),
-    ("--network", "--net"),
-    ("-p", "--publish"),
-    ("--shm-size",),
-    ("--ipc",),
-    ("--ulimit",),
-    ("-l", "--label"),
-    ("--pull",),
-    ("--restart",),
-    ("-m", "--memory"),
-    ("--cpus",),
-    ("--log-driver",),
-)
 
 
 class ScenarioCommand(click.Command):
     """A command that reads its options as ``docker run`` does; its help has docker's options and the others under headings of their own."""
 
+    def get_help_option_names(self, ctx: click.Context) -> list[str]:
+        return ["--help"]  # docker's -h is the host name
+
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        if not ctx.resilient_parsing:
+        if args == ["-h"]:
+            args = ["--help"]
+        try:
             args = as_click_reads(args, self.get_params(ctx), interspersed=ctx.allow_interspersed_args)
+        except InputError:
+            if not ctx.resilient_parsing:  # a line that is being completed may be half an option
+                raise
         return super().parse_args(ctx, args)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -77,10 +69,6 @@ def scenario_options(*, hosts: str = "some", left_out: tuple[str, ...] = ()) -> 
     def decorate(function: Any) -> Any:
         for option in reversed([o for o in OPTIONS if o.name not in left_out]):
             function = _click_option(option)(function)
-        for flags in _IGNORED_FLAGS:
-            function = click.option(*flags, is_flag=True, hidden=True, expose_value=False)(function)
-        for flags in _IGNORED_VALUES:
-            function = click.option(*flags, multiple=True, hidden=True, expose_value=False)(function)
         function = click.option("--no-cache", is_flag=True, help="Do not use the cache on disk.")(function)
         return click.option(
             "--host",

@@ -18,6 +18,7 @@ from nvsim.loader.cpu import parse_cpu
 from nvsim.rootfs.datafile import did_you_mean
 from nvsim.scenario import options_docker as docker
 from nvsim.scenario.model import Settings, Volume
+from nvsim.scenario.options_ignored import IGNORED_NAMES
 
 MODES = ("auto", "legacy", "cdi", "jit-cdi", "csv")
 ENGINES = ("docker", "podman", "containerd", "cri-o")
@@ -80,22 +81,6 @@ OPTIONS = (
     ),
 )
 BY_NAME = {option.name: option for option in OPTIONS}
-_DOCKER_OPTIONS_WITHOUT_EFFECT = (
-    "rm",
-    "interactive",
-    "tty",
-    "detach",
-    "name",
-    "hostname",
-    "network",
-    "publish",
-    "shm_size",
-    "ipc",
-    "ulimit",
-    "label",
-    "pull",
-    "restart",
-)
 
 
 def read_file(path: str) -> str:
@@ -120,7 +105,7 @@ def settings_from(
     if unknown:
         name = unknown[0]
         hint = did_you_mean(name, BY_NAME)
-        if name in _DOCKER_OPTIONS_WITHOUT_EFFECT:
+        if name in IGNORED_NAMES:
             hint = "it changes nothing that nvsim predicts: leave it out"
         raise InputError(f"unknown option {name!r}", hint=hint)
     get = _Values(values)
