@@ -13,6 +13,7 @@ import pytest
 from attrs import evolve
 
 import cdi_vectors
+import nvsim
 from nvsim.host.datadir import data_dir
 from nvsim.host.profile import Driver, Gpu, HostProfile, MigDevice, Toolkit
 from nvsim.image.model import Image, ImageConfig
@@ -169,3 +170,13 @@ def test_a_read_only_etc_stops_the_start() -> None:
     asked = evolve(asked, host=evolve(asked.host, tree=editor.freeze()))
     result = simulate(asked.with_settings(volumes=(Volume("/srv/etc", "/etc", readonly=True),)), PROGRAMS)
     assert core(record["expect"]["stderr"]) in result.main.message
+
+
+def test_a_toolkit_release_that_the_user_names_is_not_assumed() -> None:
+    for at in nvsim.list_hosts():
+        told = nvsim.simulate(nvsim.new_scenario(at, "example:debian12", toolkit_version="1.16.1")).assumptions
+        assert not [a for a in told if "toolkit" in a and " is assumed" in a]
+    assert (
+        "toolkit 1.17.8 is assumed"
+        in nvsim.simulate(nvsim.new_scenario("rhel9-550", "example:debian12")).assumptions[0]
+    )

@@ -120,7 +120,7 @@ def _ready(scenario: Scenario) -> _Ready:
     call = who_is_called(scenario)
     process = process_of(scenario, call.env)
     root, assumed = engine_root(scenario, call)
-    assumptions = [*scenario.host.assumptions, *scenario.image.assumptions, *call.assumptions, *assumed]
+    assumptions = [*stages.host_assumptions(scenario), *scenario.image.assumptions, *call.assumptions, *assumed]
     request = stages.decide(scenario, process, call)
     assumptions += request.assumptions
     if _refusal(call, request) is not None:

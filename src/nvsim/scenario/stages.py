@@ -56,6 +56,18 @@ def toolkit_version(scenario: Scenario) -> str:
     return scenario.settings.toolkit_version or scenario.host.toolkit.version or NEWEST
 
 
+def host_assumptions(scenario: Scenario) -> tuple[str, ...]:
+    """What the host's profile takes for granted, but for the toolkit's release where the user names one.
+
+    That sentence begins "HOST: toolkit VERSION is assumed".
+    """
+    host = scenario.host
+    if scenario.settings.toolkit_version is None:
+        return host.assumptions
+    head = f"{host.name}: toolkit {host.toolkit.version} is assumed"
+    return tuple(a for a in host.assumptions if not a.startswith(head))
+
+
 def decide(scenario: Scenario, process: Process, call: Call) -> ContainerRequest:
     """What the toolkit decides; route "none" when no NVIDIA program is called, "cdi" when only the engine injects."""
     if call.who == "cdi":
