@@ -120,6 +120,17 @@ def test_ubuntu_has_a_script_before_its_ldconfig() -> None:
     assert isinstance(program, File) and program.facts.ldconfig is not None
 
 
+def test_what_a_layout_tells_of_its_engine_does_not_hold_for_another() -> None:
+    document = json.loads((DATA / "host_profiles" / "eks-al2023-550.json").read_text())
+    own = load_host("eks-al2023-550", DATA).toolkit
+    assert (own.engine, own.engine_version, own.engine_cdi) == ("containerd", "1.7", True)
+    for engine, kept in (("docker", False), ("containerd", True)):
+        document["toolkit"] = {**(document.get("toolkit") or {}), "engine": engine}
+        told = host_from_json(document, DATA, "x").toolkit
+        assert told.engine == engine
+        assert (told.engine_version, told.engine_cdi) == ((own.engine_version, True) if kept else (None, None))
+
+
 def test_unknown_hosts_are_answered_with_near_ones() -> None:
     with pytest.raises(InputError, match=r"did you mean .*eks-al2-535"):
         load_host("eks-al2-536", DATA)

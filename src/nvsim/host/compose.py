@@ -21,6 +21,7 @@ from nvsim.rootfs.datafile import canonical_entries, find_named, read_libc, read
 LAYOUT_FORMAT = "nvsim-layout/1"
 DRIVER_FORMAT = "nvsim-driver/1"
 DEFAULT_KERNEL = "6.1"
+_OF_ENGINE = ("engine_version", "engine_cdi")
 _DIRECTORIES = ("/dev", "/etc", "/opt", "/proc", "/root", "/run", "/sys", "/usr/bin", "/usr/lib", "/usr/sbin", "/var")
 
 
@@ -80,8 +81,8 @@ def expand(profile: Mapping[str, Any], data: Path) -> dict[str, Any]:
     tree.update({path: {"type": "dir"} for path in _DIRECTORIES if path not in tree and not _below_link(path, tree)})
 
     libc = _libc(layout, data)
-    toolkit = dict(layout.get("toolkit", {}))
-    toolkit = fill_all(merge(toolkit, profile.get("toolkit") or {}), variables(driver, kernel))
+    toolkit = _toolkit(layout.get("toolkit", {}), profile.get("toolkit") or {})
+    toolkit = fill_all(toolkit, variables(driver, kernel))
     if isinstance(toolkit.get("config"), Mapping):
         toolkit["config"] = toml_text(toolkit["config"])
     tree.update(program_entries(toolkit, tree))
@@ -116,6 +117,13 @@ def expand(profile: Mapping[str, Any], data: Path) -> dict[str, Any]:
         "uncertain": {**layout.get("uncertain", {}), **{f"libc.{i}": t for i, t in enumerate(libc["uncertain"])}},
         "tree": tree,
     }
+
+
+def _toolkit(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """The toolkit of a layout with a profile's laid over it; what is told of one engine does not hold for another."""
+    if above.get("engine", below.get("engine", "docker")) != below.get("engine", "docker"):
+        below = {key: value for key, value in below.items() if key not in _OF_ENGINE}
+    return merge(below, above)
 
 
 def _below_link(path: str, tree: Mapping[str, Any]) -> bool:
