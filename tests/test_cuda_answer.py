@@ -8,6 +8,7 @@ import pytest
 from attrs import evolve
 
 from nvsim.diagnosis.model import Diagnosis
+from nvsim.errors import InputError
 from nvsim.host.datadir import data_dir
 from nvsim.host.profile import HostProfile
 from nvsim.host.read import load_host
@@ -129,6 +130,12 @@ def test_a_user_who_may_not_open_the_nodes() -> None:
     assert ask(closed, image, env=env, **nodes).code == 0
     assert ask(closed, image, env=env, user="1000", **nodes).code == 100
     assert ask(closed, image, env=env, user="1000:44", **nodes).code == 0
+    assert ask(closed, image, env=env, user="1000", group_add=("44",), **nodes).code == 0
+    assert (
+        ask(closed, image, env=env, user="1000", group_add=("video",), **nodes).code == 0
+    )  # of the image's /etc/group
+    with pytest.raises(InputError, match="unable to find group gpu: no matching entries in group file"):
+        ask(closed, image, env=env, group_add=("gpu",), **nodes)
     # CDI gives the process the group of nodes that not everybody may use
     assert ask(closed, user="1000").code == 0
 

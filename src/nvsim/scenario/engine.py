@@ -60,7 +60,8 @@ def process_of(scenario: Scenario, extra_env: tuple[str, ...] = ()) -> Process:
         )
     uid, gid = _user(settings.user if settings.user is not None else config.user, scenario.image.tree)
     env = environment(config, settings, extra_env)
-    return Process(argv, env, settings.workdir or config.working_dir or "/", uid, gid)
+    groups = tuple(dict.fromkeys(_group(g, scenario.image.tree) for g in settings.group_add))
+    return Process(argv, env, settings.workdir or config.working_dir or "/", uid, gid, groups)
 
 
 def _argv(config: ImageConfig, settings: Settings) -> tuple[str, ...]:
@@ -115,14 +116,17 @@ def _user(text: str, tree: Tree) -> tuple[int, int]:
         if entry is None:
             raise InputError(f"unable to find user {user}: no matching entries in passwd file")
         uid, gid = int(entry[2]), int(entry[3])
-    if group.isdigit():
-        gid = int(group)
-    elif group:
-        entry = _account(tree, "/etc/group", 0, group)
-        if entry is None:
-            raise InputError(f"unable to find group {group}: no matching entries in group file")
-        gid = int(entry[2])
-    return uid, gid
+    return uid, _group(group, tree) if group else gid
+
+
+def _group(text: str, tree: Tree) -> int:
+    """The gid of a group's name or number."""
+    if text.isdigit():
+        return int(text)
+    entry = _account(tree, "/etc/group", 0, text)
+    if entry is None:
+        raise InputError(f"unable to find group {text}: no matching entries in group file")
+    return int(entry[2])
 
 
 def _account(tree: Tree, path: str, column: int, key: str) -> list[str] | None:

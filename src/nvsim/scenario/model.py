@@ -51,6 +51,7 @@ class Settings:
     volumes: tuple[Volume, ...] = ()
     workdir: str | None = None
     user: str | None = None
+    group_add: tuple[str, ...] = ()
     annotations: tuple[tuple[str, str], ...] = ()
     read_only: bool = False
     security_opt: tuple[str, ...] = ()
