@@ -163,6 +163,30 @@ def note(entries: object) -> bytes:
     return struct.pack("<III", 4, len(text), 0x407C0C0A) + b"FDO\0" + text
 
 
+def test_an_example_of_a_whole_distribution_has_every_version_that_it_needs() -> None:
+    for name in ("debian12", "ubuntu2204", "ubuntu2404", "l4t-base-r35", "l4t-base-r36", "cuda-12.2-base-ubuntu2204"):
+        done = nvsim("ldd", "--all", f"example:{name}")
+        assert done.status == 0, done.out
+        assert done.out.startswith("COMPLETE")
+
+
+def test_a_library_of_a_store_is_judged_by_the_loader_beside_it_or_the_only_one(tmp_path: Path) -> None:
+    glibc, other = "/nix/store/a-glibc/lib", "/nix/store/b-lib/lib"
+    loader = {"type": "file", "size": 4096, "elf": {"soname": "ld.so", "needed": []}, "loader": GLIBC}
+    entries = {
+        f"{glibc}/ld-linux-x86-64.so.2": loader,
+        f"{glibc}/libc.so.6": library(soname="libc.so.6"),
+        f"{glibc}/liba.so.1": library("libc.so.6", soname="liba.so.1", runpath="$ORIGIN"),
+        f"{other}/libb.so.1": library("libc.so.6", soname="libb.so.1", runpath="$ORIGIN"),
+    }
+    alone = image(tmp_path, **entries)
+    for file in (f"{glibc}/liba.so.1", f"{other}/libb.so.1"):
+        assert "no loader" not in nvsim("ldd", alone, file).out
+    two = image(tmp_path, **entries, **{"/nix/store/c-glibc/lib/ld-linux-x86-64.so.2": loader})
+    assert "no loader" not in nvsim("ldd", two, f"{glibc}/liba.so.1").out
+    assert "no loader" in nvsim("ldd", two, f"{other}/libb.so.1").out
+
+
 def test_dlopen_metadata_is_told_apart_from_strings() -> None:
     told = [{"soname": ["libzstd.so.1"], "feature": "zstd", "description": "compression", "priority": "recommended"}]
     data = b"\x7fELF" + bytes(60) + note(told) + b"\0libfoo.so.2\0not a lib.so\0/path/libbar.so\0libzstd.so.1\0"

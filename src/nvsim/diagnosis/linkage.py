@@ -123,7 +123,7 @@ def link(
     if elf.nodyn or elf.type not in ("DYN", "EXEC") or (not elf.needed and at.node.facts.loader is not None):
         kind = "static" if elf.type in ("DYN", "EXEC") else "other"
         return Linkage(path, kind, elf.machine, None, (), Outcome("exit", started=True, program=at.path))
-    loader = _loader_for(resolver, elf)
+    loader = _loader_for(resolver, elf, at.path)
     if loader is None:
         wanted = _INTERPRETERS.get(elf.machine, ("?",))[0]
         return Linkage(
@@ -154,8 +154,11 @@ def _machine(cpu: Cpu, elf: ElfFacts, kernel: str) -> Machine:
     return Machine(Cpu(1, elf.machine, (), elf.machine), kernel)
 
 
-def _loader_for(resolver: Resolver, elf: ElfFacts) -> str | None:
-    """The loader of the tree for a library: that of its machine, musl's first where the library needs musl's libc."""
+def _loader_for(resolver: Resolver, elf: ElfFacts, path: str) -> str | None:
+    """The loader of the tree for the library at `path`: that of its machine, musl's first where the library needs musl's libc.
+
+    Where none has its usual place it is the one beside the library, else the only one that the stores hold.
+    """
     names = list(_INTERPRETERS.get(elf.machine, ()))
     if any(n.startswith("libc.musl") for n in elf.needed):
         names.reverse()
@@ -164,7 +167,13 @@ def _loader_for(resolver: Resolver, elf: ElfFacts) -> str | None:
         if directory.startswith(("/nix/store/", "/gnu/store/")) and names:
             names.insert(0, f"{directory}/{names[-1].rpartition('/')[2]}")
             names.insert(0, f"{directory}/{_INTERPRETERS[elf.machine][0].rpartition('/')[2]}")
-    return next((n for n in names if isinstance(resolver.resolve(n), Resolved)), None)
+    names += [f"{parent_of(path)}/{name.rpartition('/')[2]}" for name in names]
+    found = next((n for n in names if isinstance(resolver.resolve(n), Resolved)), None)
+    if found is not None:
+        return found
+    files = dict.fromkeys(name.rpartition("/")[2] for name in names)
+    stored = {p for store in _STORES for file in files for p in glob(resolver, f"{store}/*/lib/{file}")}
+    return stored.pop() if len(stored) == 1 else None
 
 
 def _linkage(
