@@ -23,6 +23,7 @@ from nvsim.scenario.engine_runtime import run_on
 from nvsim.scenario.engine_spec import oci_config
 from nvsim.scenario.model import Scenario
 from nvsim.toolkit.config import driver_root
+from nvsim.toolkit.config_unread import unread_keys
 from nvsim.toolkit.releases import release_of
 from nvsim.toolkit.request import Because, ContainerRequest
 from nvsim.toolkit.resolve import resolve_request
@@ -83,7 +84,7 @@ def decide(scenario: Scenario, process: Process, call: Call) -> ContainerRequest
         env = merged_environment(env, call.registry.edits_for(call.cdi_devices)[0].env)
     mounts = [(v.src, v.dst) for v in (*settings.volumes, *call.volumes)]
     release_text = resolve(host.tree, "/etc/os-release")
-    return resolve_request(
+    request = resolve_request(
         caller="hook" if call.who == "hook" else "runtime",
         env=env,
         config_toml=config,
@@ -100,6 +101,8 @@ def decide(scenario: Scenario, process: Process, call: Call) -> ContainerRequest
         mode=settings.mode or host.mode,
         properties=_properties(host),
     )
+    ignored = unread_keys(config or "", release_of(toolkit_version(scenario)))
+    return evolve(request, assumptions=(*request.assumptions, *ignored)) if ignored else request
 
 
 def _cdi_host(host: HostProfile) -> CdiHost:
