@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import struct
 import subprocess
@@ -210,6 +211,22 @@ def test_candidates_are_listed_with_where_they_would_be_found(tmp_path: Path) ->
     assert "liba.so     => /opt/a/liba.so  (a string in the file)" in done.out
     assert "libnone.so  => not found" in done.out
     assert "may dlopen" not in nvsim("ldd", spec, "/bin/x").out
+
+
+@pytest.mark.skipif(not LOADER.exists(), reason="needs glibc on x86-64")
+def test_what_the_loader_says_stands_in_a_trace_where_the_machines_loader_says_it(tmp_path: Path) -> None:
+    path = shutil.which("cat", path="/usr/bin:/bin")
+    assert path is not None
+    root = str(copied_root(tmp_path, path))
+    preload = "LD_PRELOAD=/nope.so:nope2.so"
+    env = {"LD_TRACE_LOADED_OBJECTS": "1", **dict([preload.split("=")]), "LD_DEBUG": "libs,bogus:x"}
+    real = subprocess.run([path], env=env, capture_output=True, text=True, check=True)
+    lines = [re.sub("^ *[0-9]+:\t", "", line).rstrip() for line in real.stderr.splitlines()]
+    done = nvsim("ldd", "--cpu", "native", "--env", preload, "--env", "LD_DEBUG=libs,bogus:x", "--trace", root, path)
+    ours = [line.rstrip() for line in done.out.splitlines()]
+    assert ours == lines[: len(ours)]
+    assert sum(line.startswith("warning: debug option") for line in ours) == 2
+    assert sum(line.startswith("ERROR: ld.so: object") for line in ours) == 2
 
 
 @pytest.mark.skipif(not LOADER.exists(), reason="needs glibc on x86-64")

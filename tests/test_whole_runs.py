@@ -22,6 +22,7 @@ from nvsim.inject.generate.host import host_of_profile
 from nvsim.loader.outcome import DlopenCall, ProcessRequest
 from nvsim.loader.process import run
 from nvsim.programs import load_programs
+from nvsim.report.text import run_text
 from nvsim.rootfs.node import Origin
 from nvsim.rootfs.overlay import RootFS
 from nvsim.rootfs.treefile import tree_from_json
@@ -180,3 +181,16 @@ def test_a_toolkit_release_that_the_user_names_is_not_assumed() -> None:
         "toolkit 1.17.8 is assumed"
         in nvsim.simulate(nvsim.new_scenario("rhel9-550", "example:debian12")).assumptions[0]
     )
+
+
+def test_a_preload_that_fails_is_shown_although_the_program_works() -> None:
+    scenario = nvsim.new_scenario(
+        "debian12-535", "example:debian12", ["cuda-probe"], gpus="all", env=["LD_PRELOAD=/nope.so"]
+    )
+    diagnosis = nvsim.diagnose(scenario)
+    assert diagnosis.result.verdict == "ok"
+    said = (
+        "ERROR: ld.so: object '/nope.so' from LD_PRELOAD cannot be preloaded (cannot open shared object file): ignored."
+    )
+    text = run_text(diagnosis)
+    assert f"What is shown\n  | {said}\n" in text and "exit status" not in text

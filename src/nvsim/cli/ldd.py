@@ -168,7 +168,7 @@ def _trace(output: Output, image: Image, paths: list[str], env: dict[str, str], 
     """The searches in the language of LD_DEBUG=libs; of a real start, which ends at the first library that is not found."""
     from nvsim.loader.outcome import Machine, ProcessRequest
     from nvsim.loader.process import run
-    from nvsim.loader.trace import debug_lines
+    from nvsim.loader.trace import debug_lines, trace_text
 
     machine = Machine(cpu) if cpu is not None else Machine()
     outcomes: list[Outcome] = []
@@ -176,7 +176,7 @@ def _trace(output: Output, image: Image, paths: list[str], env: dict[str, str], 
     for path in paths:
         outcome = run(image.tree, ProcessRequest(path, (path,), tuple(env.items())), machine)
         outcomes.append(outcome)
-        parts.append("".join(f"{line}\n" for line in debug_lines(outcome)) + outcome.stderr)
+        parts.append(trace_text(outcome))
     verify(image.tree)
     if output.form == "json":
         rows = [

@@ -13,8 +13,23 @@ from nvsim.loader.glibc.tables import GlibcRules, glibc_rules
 from nvsim.loader.outcome import Candidate, DlopenResult, Outcome, Search, SearchedPath
 
 
+def trace_text(outcome: Outcome) -> str:
+    """The lines with what the loader says itself on stderr: LD_DEBUG's unknown words first, of a preload that fails where it fails,
+    anything else at the end."""
+    said = outcome.stderr.splitlines()
+    first = [line for line in said if line.startswith("warning: debug option ")]
+    said = said[len(first) :]
+    lines = list(_lines(outcome, said))
+    return "".join(f"{line}\n" for line in (*first, *lines, *said))
+
+
 def debug_lines(outcome: Outcome) -> Iterator[str]:
     """The lines of start-up and of every dlopen, in order. musl has no such output: its searches are told in the same words."""
+    return _lines(outcome, [])
+
+
+def _lines(outcome: Outcome, said: list[str]) -> Iterator[str]:
+    """`debug_lines` with those lines of `said` that have a place among them; they are taken out of it."""
     if outcome.libc is None or not outcome.libc.startswith("glibc "):
         for each in (outcome.searches, *(call.searches for call in outcome.dlopen)):
             for search in each:
@@ -23,6 +38,8 @@ def debug_lines(outcome: Outcome) -> Iterator[str]:
     rules = glibc_rules(outcome.libc.removeprefix("glibc "))
     for search in outcome.searches:
         yield from _search(search, rules)
+        if search.because == "preload" and said and said[0].startswith(f"ERROR: ld.so: object '{search.name}' from "):
+            yield said.pop(0)
     for problem in outcome.version_problems:
         yield f"{problem.provider}: error: version lookup error: {problem.message} (continued)"
     if outcome.undefined is not None:

@@ -14,6 +14,7 @@ from nvsim.report.style import PLAIN, Style, columns, short, wrapped
 from nvsim.scenario.cuda import ERRORS
 from nvsim.simulate import ProcessResult, Result
 
+_LOADER_SAYS = ("ERROR: ld.so: ", "warning: debug option ")
 _SHOWN_LINES = 12
 
 
@@ -111,17 +112,18 @@ def _dlopens(process: ProcessResult, style: Style) -> list[str]:
 
 
 def _shown(process: ProcessResult, style: Style) -> list[str]:
-    """The text that a user meets."""
-    text = process.message.strip()
-    if process.verdict == "ok" or not text:
+    """The text that a user meets; of a process that works only what its loader could not do."""
+    shown = process.message.strip().splitlines()
+    if process.verdict == "ok":
+        shown = [line for line in shown if line.startswith(_LOADER_SAYS)]
+    if not shown:
         return []
-    shown = text.splitlines()
     by = f" by {process.told_by}" if process.told_by else ""
     lines = ["", style.paint(f"What is shown{by}", "bold")]
     lines += [f"  | {line}" for line in shown[:_SHOWN_LINES]]
     if len(shown) > _SHOWN_LINES:
         lines.append(f"  | ... {len(shown) - _SHOWN_LINES} more lines (--format json has them)")
-    if process.exit_code is not None:
+    if process.exit_code is not None and process.verdict != "ok":
         lines.append(f"  exit status {process.exit_code}")
     return lines
 

@@ -17,6 +17,22 @@ from nvsim.loader.versions import libc_version
 
 # What a run is for (`Options.mode`).
 NORMAL, TRACE, LIST, VERIFY, PRINT = "normal", "trace", "list", "verify", "print"
+_DEBUG = frozenset(
+    [
+        "libs",
+        "reloc",
+        "files",
+        "symbols",
+        "bindings",
+        "versions",
+        "scopes",
+        "all",
+        "statistics",
+        "unused",
+        "help",
+        "tls",
+    ]
+)
 _LONGEST_NAME, _LONGEST_SECURE_NAME = 4096, 255
 
 
@@ -27,7 +43,8 @@ class Options:
     `library_path` is (who says so, text). `preload` are the names with their source, in order. `mode`: normal, trace
     (LD_TRACE_LOADED_OBJECTS), list (``--list``), verify, or print (``--help``, ``--version``, ...). `hwcaps_prepend` and `hwcaps_mask` are the
     texts of these options. `disabled` are CPU features that GLIBC_TUNABLES switches off,
-    `execstack` is its word on executable stacks. `audit` names what asks for audit modules.
+    `execstack` is its word on executable stacks. `audit` names what asks for audit modules. `unknown_debug` are the words of LD_DEBUG that
+    no release knows.
     """
 
     mode: str = NORMAL
@@ -47,6 +64,7 @@ class Options:
     execstack: int = 1
     audit: str | None = None
     prints: str | None = None
+    unknown_debug: tuple[str, ...] = ()
 
 
 class UsageError(Exception):
@@ -77,7 +95,14 @@ def from_environment(variables: Iterable[tuple[str, str]], rules: GlibcRules, *,
         disabled=_disabled(tunables),
         execstack=_execstack(tunables),
         audit="LD_AUDIT" if env.get("LD_AUDIT") else None,
+        unknown_debug=_unknown_debug(env.get("LD_DEBUG", "")),
     )
+
+
+def _unknown_debug(text: str) -> tuple[str, ...]:
+    """The words of LD_DEBUG that stand for nothing."""
+    words = text.replace(",", " ").replace(":", " ").split(" ")
+    return tuple(w for w in words if w and w not in _DEBUG)
 
 
 def _number(text: str | None) -> int:

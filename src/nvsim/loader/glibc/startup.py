@@ -23,7 +23,7 @@ def run_startup(process: Process, wishes: Options, outcome: Outcome) -> Outcome:
     if wishes.audit or tags:
         unknown = f"{wishes.audit or tags[0]}: what audit modules do is not in files"
         return evolve(outcome, outcome="unknown", unknown=unknown)
-    said: list[str] = []
+    said = [f"warning: debug option `{word}' unknown; try LD_DEBUG=help\n" for word in wishes.unknown_debug]
     why, end = None, "exit"
     stdout = ""
     try:
