@@ -171,8 +171,10 @@ def _content(member: tarfile.TarInfo, content: IO[bytes], name: str, path: str, 
 
 
 def _decides(head: bytes, path: str) -> bool:
-    """Whether a text is of those that loaders, hooks and programs read: scripts and configuration."""
-    return head.startswith(b"#!") or path.startswith("/etc/") or path.endswith((".conf", ".path"))
+    """Whether a text is of those that loaders, hooks and programs read: scripts, configuration, and what is named like a library (linker
+    scripts), which every ldconfig opens."""
+    named = path.endswith((".conf", ".path")) or ".so" in posixpath.basename(path)
+    return named or head.startswith(b"#!") or path.startswith("/etc/")
 
 
 def _spooled(head: bytes, content: IO[bytes], size: int, program: bool) -> FileFacts:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from nvsim.diagnosis.explain import diagnose
+from nvsim.elf.store import FactsStore
 from nvsim.host.profile import HostProfile
 from nvsim.image.model import Image
 from nvsim.report.json import result_json
@@ -17,11 +18,12 @@ _OWN = ("host", "image", "argv")
 
 
 class Answerer:
-    """Answers queries; keeps what it read while it lives. `images` holds images by digest ("image": {"digest": ...})."""
+    """Answers queries; keeps what it read while it lives. `images` holds images by digest ("image": {"digest": ...}), `store` the facts of
+    files and layers that were read before."""
 
-    def __init__(self, images: Mapping[str, bytes]):
+    def __init__(self, images: Mapping[str, bytes], store: FactsStore | None = None):
         self._blobs = images
-        self._sources = Sources()
+        self._sources = Sources(store=store)
         self._images: dict[str, Image] = {}
         self._hosts: dict[str, HostProfile] = {}
 

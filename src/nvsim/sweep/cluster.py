@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nvsim.elf.store import FactsStore, cache_folder
 from nvsim.errors import InputError
 from nvsim.frozen import evolve
 from nvsim.sweep.model import CellResult
@@ -109,7 +111,9 @@ class _Portable:
         if path not in self.images:
             from nvsim.image.read import image_to_json, load_image
 
-            blob = json.dumps(image_to_json(load_image(path, self.data)), sort_keys=True).encode()
+            with FactsStore(cache_folder(os.environ)) as store:
+                image = image_to_json(load_image(path, self.data, store=store))
+            blob = json.dumps(image, sort_keys=True).encode()
             self.images[path] = (hashlib.sha256(blob).hexdigest(), blob)
         return self.images[path]
 

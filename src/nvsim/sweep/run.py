@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import os
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -15,6 +16,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from nvsim.elf.store import FactsStore, cache_folder
 from nvsim.errors import InputError, NvsimError
 from nvsim.frozen import evolve, field, frozen
 from nvsim.sweep.expect import judged, unmet
@@ -110,14 +112,15 @@ def answer_chunk(chunk: Chunk) -> list[CellResult]:
     """The results of a chunk's tasks. Never raises for a query that cannot be answered."""
     from nvsim.sweep.answer import Answerer
 
-    answerer = Answerer(chunk.images)
     out = []
-    for task in chunk.tasks:
-        try:
-            answer: Mapping[str, Any] = answerer(task.cell.query)
-        except NvsimError as e:
-            answer = {"error": str(e)}
-        out.append(judged(task.cell, task.key, answer))
+    with FactsStore(cache_folder(os.environ)) as store:
+        answerer = Answerer(chunk.images, store)
+        for task in chunk.tasks:
+            try:
+                answer: Mapping[str, Any] = answerer(task.cell.query)
+            except NvsimError as e:
+                answer = {"error": str(e)}
+            out.append(judged(task.cell, task.key, answer))
     return out
 
 
