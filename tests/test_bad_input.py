@@ -64,6 +64,29 @@ def test_what_does_not_exist_is_told_in_one_line(arguments: tuple[str, ...], wor
     refused(nvsim(*arguments), *words)
 
 
+@pytest.mark.parametrize("given", [[], "", False, 0, "sh"])
+def test_an_images_config_that_is_no_object_is_refused(tmp_path: Path, given: object) -> None:
+    file, image = tmp_path / "image.json", {"format": "nvsim-tree/1", "tree": {"/bin": {"type": "dir"}}}
+    file.write_text(json.dumps({**image, "config": given}))
+    refused(nvsim(*RUN, str(file)), str(file), "config must be an object")
+    file.write_text(json.dumps({**image, "config": {"Labels": given}}))
+    refused(nvsim(*RUN, str(file)), f"{file}:Labels: must be an object")
+    file.write_text(json.dumps({**image, "config": None}))
+    assert nvsim(*RUN, str(file), "/bin/x").status == 1
+
+
+def test_a_key_that_stands_twice_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "twice.json"
+    file.write_text(
+        '{"format": "nvsim-tree/1", "tree": {"/a": {"type": "dir"}, "/b": {"type": "dir"}, "/a": {"type": "fifo"}}}'
+    )
+    refused(nvsim(*RUN, str(file)), str(file), "'/a' stands twice")
+    file.write_text('{"format": "nvsim-host/1", "name": "x", "name": "y"}')
+    refused(nvsim("run", "--host", str(file), "example:debian12"), str(file), "'name' stands twice")
+    file.write_text('{"host": "debian12-535", "image": "example:debian12", "image": "example:nix-torch"}')
+    refused(nvsim("diff", str(file), str(file)), str(file), "'image' stands twice")
+
+
 def test_broken_json_is_told_with_file_and_line(tmp_path: Path) -> None:
     file = tmp_path / "image.json"
     file.write_text('{"format": "nvsim-tree/1",\n "tree": {,}}')

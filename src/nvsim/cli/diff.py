@@ -75,7 +75,7 @@ def _side(text: str, sources: Sources) -> Scenario:
 
         from nvsim.rootfs.datafile import read_json
 
-        query = read_json(Path(text))
+        query = read_json(Path(text), unique=True)
         if not isinstance(query, dict):
             raise InputError("must hold a scenario, a JSON object", source=text)
         return scenario_from_json(query.get("input", query), sources)

@@ -42,7 +42,7 @@ def read_profile(name_or_path: str, data: Path) -> tuple[dict[str, Any], str]:
     if is_path:
         if not Path(name_or_path).is_file():
             raise InputError("no such file", source=name_or_path)
-        return read_object(Path(name_or_path), FORMAT), name_or_path
+        return read_object(Path(name_or_path), FORMAT, unique=True), name_or_path
     raise InputError(f"unknown host {name_or_path!r}", hint=did_you_mean(name_or_path, list_hosts(data)))
 
 

@@ -44,7 +44,8 @@ def config_from_json(fields: Mapping[str, Any], source: str) -> ImageConfig:
     for item in env:
         if "=" not in item:
             raise InputError(f"{item!r} is no NAME=value", source=source, position="Env")
-    labels = fields.get("Labels") or {}
+    labels = fields.get("Labels")
+    labels = {} if labels is None else labels
     if not isinstance(labels, Mapping):
         raise InputError("must be an object", source=source, position="Labels")
     return ImageConfig(

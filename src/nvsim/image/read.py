@@ -126,7 +126,7 @@ def _from_file(path: Path, spec: str) -> Image:
         raise InputError("is no image: an ELF file", source=spec, hint="give the image first, then the program")
     if not head.startswith(b"\x1f\x8b") and not head.lstrip().startswith(b"{"):
         raise InputError("is no image", source=spec, hint="give a directory, an archive, a tree file or example:NAME")
-    document = read_json(path)
+    document = read_json(path, unique=True)
     if not isinstance(document, Mapping) or document.get("format") != FORMAT:
         told = document.get("format") if isinstance(document, Mapping) else None
         what = f"its format is {told!r}" if told else "it names no format"
@@ -140,8 +140,9 @@ def image_from_json(document: Mapping[str, Any], name: str) -> Image:
     if not isinstance(tree, Mapping):
         raise InputError("lacks 'tree', an object of path: entry", source=name)
     entries = canonical_entries(tree, name)
-    config = config_from_json(document.get("config") or {}, name)
-    platform, assumptions = document.get("platform"), document.get("assumptions") or []
+    told, assumed = document.get("config"), document.get("assumptions")
+    config = config_from_json(told if told is not None else {}, name)
+    platform, assumptions = document.get("platform"), assumed if assumed is not None else []
     if platform is not None and not isinstance(platform, str):
         raise InputError("must be a string such as linux/amd64", source=name, position="platform")
     if not isinstance(assumptions, list) or not all(isinstance(a, str) for a in assumptions):

@@ -18,8 +18,11 @@ from nvsim.rootfs.resolve import MAX_LINKS
 LIBC_FORMAT = "nvsim-libc/1"
 
 
-def read_json(path: Path) -> Any:
-    """The content of a JSON file, plain or gzip-compressed. Raises `InputError` with file, line and column."""
+def read_json(path: Path, *, unique: bool = False) -> Any:
+    """The content of a JSON file, plain or gzip-compressed. Raises `InputError` with file, line and column.
+
+    `unique`: a key that stands twice in an object is refused too, for files that people write.
+    """
     try:
         raw = path.read_bytes()
     except OSError as e:
@@ -31,13 +34,22 @@ def read_json(path: Path) -> Any:
             raw = gzip.decompress(raw)
         except (OSError, EOFError, zlib.error) as e:
             raise InputError(f"is a broken gzip file: {e}", source=str(path)) from None
-    return parse_json(raw, str(path))
+    return parse_json(raw, str(path), unique=unique)
 
 
-def parse_json(raw: bytes, source: str) -> Any:
+def parse_json(raw: bytes, source: str, *, unique: bool = False) -> Any:
     """The value of JSON text. Raises `InputError` naming `source`, line and column."""
+
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        made = dict(pairs)
+        if len(made) < len(pairs):
+            names = [name for name, _ in pairs]
+            twice = next(name for at, name in enumerate(names) if name in names[:at])
+            raise InputError(f"bad JSON: the key {twice!r} stands twice in one object", source=source)
+        return made
+
     try:
-        return json.loads(raw)
+        return json.loads(raw, object_pairs_hook=once if unique else None)
     except json.JSONDecodeError as e:
         raise InputError(f"bad JSON: {e.msg}", source=source, position=f"{e.lineno}:{e.colno}") from None
     except UnicodeDecodeError:
@@ -46,9 +58,9 @@ def parse_json(raw: bytes, source: str) -> Any:
         raise InputError("bad JSON: nested too deeply", source=source) from None
 
 
-def read_object(path: Path, *formats: str) -> dict[str, Any]:
-    """The object in a JSON file whose ``format`` is one of `formats`. Raises `InputError`."""
-    data = read_json(path)
+def read_object(path: Path, *formats: str, unique: bool = False) -> dict[str, Any]:
+    """The object in a JSON file whose ``format`` is one of `formats`. Raises `InputError`; `unique` as with `read_json`."""
+    data = read_json(path, unique=unique)
     if not isinstance(data, dict):
         raise InputError("must hold a JSON object", source=str(path))
     if data.get("format") not in formats:
