@@ -116,3 +116,12 @@ def test_an_unknown_device_names_those_that_there_are(spec: Path) -> None:
 
 def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
     assert "cannot be read" in nvsim("cdi", "validate", str(tmp_path / "none.yaml")).err
+
+
+def test_errors_name_the_file_that_was_given(tmp_path: Path) -> None:
+    file = tmp_path / "bad.yaml"
+    file.write_text("a: [\n")
+    for arguments in (("validate", str(file)), ("inject", str(file), "example:debian12")):
+        done = nvsim("cdi", *arguments)
+        assert done.status == 2
+        assert f'failed to parse CDI Spec "{file}"' in done.err and "/etc/cdi" not in done.err

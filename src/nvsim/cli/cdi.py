@@ -68,8 +68,7 @@ def validate(output: Output, files: tuple[str, ...]) -> None:
     """Check CDI specs as the CDI library does when it loads them. Exit status 2 when one is invalid."""
     rows: list[dict[str, Any]] = []
     for name in files:
-        registry, path = _loaded(name)
-        errors = registry.errors.get(path, ())
+        registry, _, errors = _loaded(name)
         row: dict[str, Any] = {"file": name, "valid": not errors}
         if errors:
             row["errors"] = list(errors)
@@ -106,8 +105,7 @@ def inject(output: Output, spec: str, image: str, devices: tuple[str, ...], name
 
     Without --host this is the OCI config that the edits give; with it, the files of the host are mounted and the hooks are run.
     """
-    registry, path = _loaded(spec)
-    errors = registry.errors.get(path)
+    registry, path, errors = _loaded(spec)
     if errors:
         raise InputError(errors[0], source=spec)
     wanted = _qualified(registry, devices)
@@ -121,10 +119,12 @@ def inject(output: Output, spec: str, image: str, devices: tuple[str, ...], name
         _on_host(output, (path, Path(spec).read_text()), wanted, image, name)
 
 
-def _loaded(name: str) -> tuple[Registry, str]:
-    """The registry that holds nothing but the file, and the path that the file has there. Raises `InputError`."""
+def _loaded(name: str) -> tuple[Registry, str, tuple[str, ...]]:
+    """The registry that holds nothing but the file, the path that the file has there, and the library's errors, which name the file as
+    the user does. Raises `InputError`."""
     from nvsim.inject.cdi.registry import DEFAULT_DIRS, load_registry
     from nvsim.toolkit.cdi_name import NamePanic
+    from nvsim.toolkit.go_text import go_quote
 
     file = Path(name)
     try:
@@ -135,9 +135,10 @@ def _loaded(name: str) -> tuple[Registry, str]:
         raise InputError("is no text file", source=name) from None
     path = f"{DEFAULT_DIRS[0]}/{file.stem}{file.suffix if file.suffix in ('.json', '.yaml') else '.yaml'}"
     try:
-        return load_registry({path: text}, DEFAULT_DIRS[:1]), path
+        registry = load_registry({path: text}, DEFAULT_DIRS[:1])
     except NamePanic as e:
         raise InputError(f"the CDI library crashes on a name in it: {e}", source=name) from None
+    return registry, path, tuple(e.replace(go_quote(path), go_quote(name)) for e in registry.errors.get(path, ()))
 
 
 def _qualified(registry: Registry, devices: tuple[str, ...]) -> tuple[str, ...]:
