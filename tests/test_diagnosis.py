@@ -21,7 +21,7 @@ from nvsim.errors import InputError
 from nvsim.host.datadir import data_dir
 from nvsim.host.read import host_to_json
 from nvsim.image.example import read_example
-from nvsim.scenario.changes import SetEnv, UseDevice, apply_change
+from nvsim.scenario.changes import SetEnv, UseDevice, UseRuntime, apply_change
 
 HOST = "debian12-535"
 ALL = ["NVIDIA_VISIBLE_DEVICES=all"]
@@ -103,7 +103,7 @@ CASES: dict[str, tuple[Any, ...]] = {
     "NVS107": (host(), image(), None, {"gpus": "device=GPU-none"}, "--gpus all"),
     "NVS108": (host("nixos-550"), image(), None, GPUS, "--device nvidia.com/gpu=all"),
     "NVS109": (host(), image(), None, {**RUNC, **GPUS, "config_set": ["nvidia-container-runtime.mode=cdi"]}, "--runtime=nvidia -e NVIDIA_VISIBLE_DEVICES=all"),
-    "NVS114": (host("gke-cos-535"), image(), None, {"runtime": "nvidia"}, None),
+    "NVS114": (host("gke-cos-535"), image(), None, {"runtime": "nvidia"}, "in the pod's spec, without runtimeClassName"),
     "NVS115": (host("aks-ubuntu2204-550"), image(), None, CDI, None),
     "NVS111": (host("rhel9-550"), image(base="cuda-12.2-base-ubuntu2204"), None, {"runtime": "nvidia"}, "NVIDIA_VISIBLE_DEVICES=0"),
     "NVS202": (files_of(HOST, ("/etc/ld.so.cache",)), image(), None, GPUS, None),
@@ -231,6 +231,7 @@ def test_a_driver_directory_without_a_cache_needs_both_variables() -> None:
     ("at", "options", "how"),
     [
         ("gke-cos-535", {}, "resources: limits: nvidia.com/gpu: 1"),
+        ("gke-cos-535", {"runtime": "nvidia"}, "resources: limits: nvidia.com/gpu: 1"),
         ("nixos-550", {}, "docker run --device nvidia.com/gpu=all"),
         ("nixos-550", GPUS, "docker run --device nvidia.com/gpu=all"),
         ("ubuntu2204-550-stale-cdi", CDI, "nvidia-ctk cdi generate"),
@@ -261,6 +262,15 @@ def test_a_request_that_gives_no_gpu_is_put_right(request_text: str, how: str) -
     assert [p.change.how() for p in found.fixes] == [how]
     assert found.fixes[0].verified and found.fixes[0].result == "then everything works"
     assert "install nvidia-container-toolkit" not in found.advice
+
+
+@pytest.mark.parametrize("at", ["rhel9-550-podman", "ubuntu2404-550-cdi"])
+def test_a_host_that_keeps_a_spec_needs_one_change(at: str) -> None:
+    scenario = nvsim.new_scenario(at, "example:debian12")
+    found = nvsim.diagnose(scenario).findings[0]
+    assert [type(p.change) for p in found.fixes] == [UseDevice, UseRuntime]
+    fix = nvsim.find_fix(scenario)
+    assert fix is not None and [c.how() for c in fix.changes] == ["docker run --device nvidia.com/gpu=all ..."]
 
 
 def test_a_change_after_which_the_engine_refuses_the_container_does_not_help() -> None:

@@ -152,6 +152,10 @@ def _other_way(result: Result, match: re.Match[str]) -> Facts:
     return (), ways_to_ask(result)
 
 
+def _no_runtime(result: Result, match: re.Match[str]) -> Facts:
+    return (), tuple(change for change in ways_to_ask(result) if isinstance(change, LimitGpus))
+
+
 def _with_runtime(result: Result, match: re.Match[str]) -> Facts:
     return (), (UseRuntime(gpus=True),)
 
@@ -195,7 +199,7 @@ _CAUSES = tuple(
     _Cause(re.compile(pattern), *rest)
     for pattern, *rest in (
         (r'could not select device driver "cdi"', "NVS115", "engine", None, "set features.cdi = true in /etc/docker/daemon.json (Docker 25 to 28), or use a newer Docker; or use --gpus"),
-        (r'no runtime for "?\S+"? is configured|unknown or invalid runtime name', "NVS114", "engine", None, "nvidia-ctk runtime configure, then restart the engine"),
+        (r'no runtime for "?\S+"? is configured|unknown or invalid runtime name', "NVS114", "engine", _no_runtime, "nvidia-ctk runtime configure, then restart the engine"),
         (r'could not select device driver "(?!nvidia")[^"]+"', "NVS108", "--gpus", _all_gpus, "the engine has no GPU driver of that name: leave driver= out"),
         (rf"could not select device driver .*\[\[(?:{_KNOWN} )*(?!{_KNOWN}[ \]])", "NVS108", "--gpus", _all_gpus, f"capabilities are {', '.join(GPU_CAPABILITIES)}"),
         (r"cannot set both Count and DeviceIDs", "NVS104", "--gpus", _count_or_ids, "a comma parts the fields of --gpus: a list of devices needs quotes of its own, --gpus '\"device=0,1\"'"),

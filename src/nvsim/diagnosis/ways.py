@@ -14,14 +14,19 @@ _ALL = f"{DEVICE_KIND}=all"
 
 
 def ways_to_ask(result: Result) -> tuple[Change, ...]:
-    """What calls NVIDIA's programs where nobody did: the pod's limit on a host without a toolkit that has a device plugin, the engine's
-    CDI devices where the host has a spec and no hook, else the runtime."""
+    """What calls NVIDIA's programs where nobody did, the best way first.
+
+    On a host without a toolkit that is the pod's limit, where there is a device plugin. Else the engine's CDI devices, where the host has
+    a spec that something keeps up to date or has no hook, and the runtime, where it has the hook.
+    """
     scenario = result.scenario
+    toolkit, settings = scenario.host.toolkit, scenario.settings
     if not _has_toolkit(scenario):
-        return (LimitGpus(),) if scenario.host.toolkit.device_plugin is not None else ()
-    if not has_program(scenario.host, _HOOK_PROGRAM) and _ALL in host_registry(scenario).devices:
-        return (UseDevice(_ALL),) if engine_of(scenario).rules.cdi else ()
-    return (UseRuntime(gpus=scenario.settings.gpus is not None),)
+        return (LimitGpus(without_runtime=settings.runtime is not None),) if toolkit.device_plugin is not None else ()
+    hook, devices = has_program(scenario.host, _HOOK_PROGRAM), host_registry(scenario).devices
+    known = _ALL in devices and engine_of(scenario).rules.cdi
+    ways: list[Change] = [UseDevice(_ALL)] if known and (toolkit.cdi_specs or not hook) else []
+    return (*ways, UseRuntime(gpus=settings.gpus is not None)) if hook or _ALL not in devices else tuple(ways)
 
 
 def new_spec(result: Result) -> tuple[Change, ...]:

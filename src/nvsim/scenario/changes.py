@@ -129,16 +129,20 @@ class UseDevice:
 
 @frozen
 class LimitGpus:
-    """Ask the Kubernetes device plugin for GPUs, by the pod's limits."""
+    """Ask the Kubernetes device plugin for GPUs, by the pod's limits; `without_runtime`: and name no runtime, which the host lacks."""
 
     count: int = 1
+    without_runtime: bool = False
     cost: int = 2
 
     def describe(self) -> str:
-        return f"ask the device plugin for {self.count} GPU{'s' if self.count > 1 else ''}"
+        without = " and name no runtime" if self.without_runtime else ""
+        return f"ask the device plugin for {self.count} GPU{'s' if self.count > 1 else ''}{without}"
 
     def how(self) -> str:
-        return f"resources: limits: nvidia.com/gpu: {self.count} in the pod's spec  (nvsim: --gpu-limit {self.count})"
+        without = ", without runtimeClassName" if self.without_runtime else ""
+        limit = f"resources: limits: nvidia.com/gpu: {self.count} in the pod's spec{without}"
+        return f"{limit}  (nvsim: --gpu-limit {self.count})"
 
 
 @frozen
@@ -212,7 +216,8 @@ def apply_change(scenario: Scenario, change: Change) -> Scenario:
     if isinstance(change, UseDevice):
         return scenario.with_settings(devices=(*settings.devices, change.device), gpus=None)
     if isinstance(change, LimitGpus):
-        return scenario.with_settings(gpu_limit=change.count, gpus=None)
+        runtime = None if change.without_runtime else settings.runtime
+        return scenario.with_settings(gpu_limit=change.count, gpus=None, runtime=runtime)
     if isinstance(change, GenerateSpec):
         return _with_spec(scenario, change.path)
     if isinstance(change, UnsetEnv):
