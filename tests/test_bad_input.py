@@ -87,6 +87,22 @@ def test_a_key_that_stands_twice_is_refused(tmp_path: Path) -> None:
     refused(nvsim("diff", str(file), str(file)), str(file), "'image' stands twice")
 
 
+def test_an_image_that_is_not_there_is_told_by_what_was_expected(tmp_path: Path) -> None:
+    refused(nvsim("image", "show", "oci:nope"), "oci:nope: no such directory: nope")
+    refused(nvsim("image", "show", "docker-archive:/nope/x.tar"), "no such file: /nope/x.tar")
+    (tmp_path / "one").symlink_to("two")
+    (tmp_path / "two").symlink_to("one")
+    refused(nvsim("image", "show", f"{tmp_path}/one"), f"{tmp_path}/one: too many levels of symbolic links")
+    refused(nvsim("ldd", str(tmp_path), "/one"), "/one: too many levels of symbolic links")
+    refused(nvsim("ldd", str(tmp_path), "/one/x"), "/one/x: too many levels of symbolic links")
+    refused(
+        nvsim("host", "show", f"{tmp_path}/one"), f"{tmp_path}/one: cannot be read: Too many levels of symbolic links"
+    )
+    (tmp_path / "file").write_text("")
+    refused(nvsim("ldd", str(tmp_path), "/file/x"), "/file/x: not a directory on the way")
+    refused(nvsim("ldd", str(tmp_path), "/fil"), "no file /fil", "did you mean file")
+
+
 def test_broken_json_is_told_with_file_and_line(tmp_path: Path) -> None:
     file = tmp_path / "image.json"
     file.write_text('{"format": "nvsim-tree/1",\n "tree": {,}}')

@@ -22,6 +22,12 @@ from nvsim.rootfs.tree import Tree, join, parent_of
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _KERNEL = ("/proc", "/sys", "/dev")
 _STORES = ("/nix/store", "/gnu/store")
+_NOT_THERE = {
+    "ENOENT": "no such file",
+    "ELOOP": "too many levels of symbolic links",
+    "ENOTDIR": "not a directory on the way",
+    "EACCES": "permission denied",
+}
 _INTERPRETERS = {
     "x86_64": ("/lib64/ld-linux-x86-64.so.2", "/lib/ld-musl-x86_64.so.1"),
     "i386": ("/lib/ld-linux.so.2", "/lib/ld-musl-i386.so.1"),
@@ -108,7 +114,7 @@ def link(
     resolver = resolver or Resolver(tree)
     at = resolver.resolve(path)
     if not isinstance(at, Resolved):
-        raise InputError(f"{path}: {'no such file' if at.errno == 'ENOENT' else at.errno} in {tree.name}")
+        raise InputError(f"{path}: {_NOT_THERE.get(at.errno, at.errno)} in {tree.name}")
     if not isinstance(at.node, File):
         what = "a directory" if isinstance(at.node, Directory) else "no regular file"
         raise InputError(f"{path} is {what} in {tree.name}")
@@ -270,8 +276,11 @@ def _order(version: str) -> tuple[int, ...]:
 def find_program(tree: Tree, name: str, path: str | None = None) -> str:
     """A program by path, or by name: looked up in PATH, then in library directories and stores. Raises `InputError` with near names."""
     if "/" in name:
-        if isinstance(Resolver(tree).resolve(name), Resolved):
+        at = Resolver(tree).resolve(name)
+        if isinstance(at, Resolved):
             return name
+        if at.errno != "ENOENT":
+            raise InputError(f"{name}: {_NOT_THERE.get(at.errno, at.errno)} in {tree.name}")
         near = tree.names(parent_of(name)) if name.startswith("/") else ()
         hint = did_you_mean(name.rpartition("/")[2], near) if near else None
         raise InputError(f"no file {name} in {tree.name}", hint=hint if hint and hint.startswith("did") else None)

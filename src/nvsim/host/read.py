@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -40,7 +41,7 @@ def read_profile(name_or_path: str, data: Path) -> tuple[dict[str, Any], str]:
     if not is_path and name_or_path in names_in(data / "host_profiles"):
         return read_object(shipped, FORMAT), f"host_profiles/{name_or_path}.json"
     if is_path:
-        if not Path(name_or_path).is_file():
+        if not os.path.lexists(name_or_path):
             raise InputError("no such file", source=name_or_path)
         return read_object(Path(name_or_path), FORMAT, unique=True), name_or_path
     raise InputError(f"unknown host {name_or_path!r}", hint=did_you_mean(name_or_path, list_hosts(data)))

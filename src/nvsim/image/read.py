@@ -5,6 +5,7 @@ What it is is decided by its beginning, never by its name. Archives and layouts 
 
 from __future__ import annotations
 
+import errno
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -26,7 +27,8 @@ _TAR_MAGIC_AT = 257
 _COMPRESSED = (b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd")  # bzip2, xz, zstd
 
 
-_ARCHIVES = ("oci:", "oci-archive:", "docker-archive:")
+_ARCHIVES = {"oci:": "directory", "oci-archive:": "file", "docker-archive:": "file"}
+_NO_FILE = "no such file or directory"
 
 
 def load_image(
@@ -62,8 +64,10 @@ def _load(spec: str, data: Path, store: FactsStore | None, platform: str | None)
         from nvsim.rootfs.directory import DirectoryTree
 
         return Image(spec, DirectoryTree(path, store, name=f"image:{spec}"))
-    if not path.exists():
-        raise InputError("no such file or directory", source=spec, hint=_instead(spec, data))
+    missing = _missing(path)
+    if missing is not None:
+        wanted = missing if missing != _NO_FILE or not prefix else f"no such {_ARCHIVES[prefix]}: {path}"
+        raise InputError(wanted, source=spec, hint=_instead(spec, data) if missing == _NO_FILE and not prefix else None)
     if path.is_dir() or prefix or _is_archive(path, spec):
         from nvsim.elf.store import FactsStore
         from nvsim.image.archive import load_archive
@@ -72,6 +76,17 @@ def _load(spec: str, data: Path, store: FactsStore | None, platform: str | None)
     if not path.is_file():
         raise InputError("is no image: neither a directory nor a regular file", source=spec)
     return _from_file(path, spec)
+
+
+def _missing(path: Path) -> str | None:
+    """Why there is nothing at a path (a loop of links, a directory that may not be entered, ...); None when there is something."""
+    try:
+        path.stat()
+    except OSError as e:
+        return _NO_FILE if e.errno == errno.ENOENT else (e.strerror or str(e)).lower()
+    except ValueError:  # a NUL in it
+        return _NO_FILE
+    return None
 
 
 def _split(text: str) -> tuple[Path, str | None]:
