@@ -209,6 +209,23 @@ def test_a_fault_of_nvsim_itself_does_not_end_a_batch(monkeypatch: pytest.Monkey
     assert found == {"id": 1, "error": {"type": "internal", "message": "ZeroDivisionError: oops"}}
 
 
+@pytest.mark.parametrize(
+    ("number", "told"),
+    [
+        ("NaN", "bad JSON: NaN is no number of JSON"),
+        ("-Infinity", "bad JSON: -Infinity is no number of JSON"),
+        ("1e999", "bad JSON: 1e999 is no number of JSON"),
+        ("1" * 5000, "bad JSON: a number has too many digits"),
+    ],
+)
+def test_a_batch_refuses_numbers_that_json_does_not_have(number: str, told: str) -> None:
+    batch = import_module("nvsim.batch")
+    error = {"id": None, "error": {"type": "input", "message": told}}
+    for line in ('{"id": 0.5, "kind": "run", "input": {}}', '{"id": 1, "kind": "run", "input": {"gpu_limit": 0.5}}'):
+        assert json.loads(batch.answer_line(line.replace("0.5", number))) == error
+    assert json.loads(batch.answer_line('{"id": 0.5, "kind": "run", "input": {}}'))["id"] == 0.5
+
+
 def test_a_reader_that_has_gone_is_no_error() -> None:
     command = f"{sys.executable} -m nvsim explain | head -1"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)

@@ -6,6 +6,7 @@ What a kind of query means lives in `nvsim.queries`; a subject is imported when 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Iterator
 from importlib import import_module
 from typing import Any
@@ -69,11 +70,33 @@ def _module(kind: str) -> Any:
         raise InputError(f"kind {kind!r} is not modelled yet") from None
 
 
+def _no_number(text: str) -> float:
+    raise InputError(f"bad JSON: {text} is no number of JSON")
+
+
+def _number(text: str) -> float:
+    value = float(text)
+    return value if math.isfinite(value) else _no_number(text)
+
+
+_DECODER = json.JSONDecoder(parse_constant=_no_number, parse_float=_number)
+
+
+def _parsed(line: str) -> Any:
+    """The value of one line. Raises `InputError`, also for what Python reads but JSON does not have (NaN, Infinity)."""
+    try:
+        return _DECODER.decode(line)
+    except json.JSONDecodeError as e:
+        raise InputError(f"bad JSON at column {e.colno}: {e.msg}") from None
+    except ValueError:
+        raise InputError("bad JSON: a number has too many digits") from None
+
+
 def answer_line(line: str) -> str:
     """The answer to one input line, as one line of JSON without the newline. Never raises for bad input."""
     ident: Any = None
     try:
-        query = json.loads(line)
+        query = _parsed(line)
         if not isinstance(query, dict):
             raise InputError("a query must be a JSON object")
         ident = query.get("id")
@@ -82,13 +105,8 @@ def answer_line(line: str) -> str:
             raise InputError("a query needs 'kind' (a string) and 'input' (an object)")
         result = _result_text(kind, data)
         return f'{{"id":{compact_json(ident)},"result":{result}}}'
-    except json.JSONDecodeError as e:
-        out: dict[str, Any] = {
-            "id": None,
-            "error": {"type": "input", "message": f"bad JSON at column {e.colno}: {e.msg}"},
-        }
     except NvsimError as e:
-        out = {"id": ident, "error": {"type": "input", "message": str(e)}}
+        out: dict[str, Any] = {"id": ident, "error": {"type": "input", "message": str(e)}}
     except RecursionError:
         out = {"id": ident, "error": {"type": "input", "message": "the query is nested too deeply"}}
     except Exception as e:  # a fault of nvsim itself: told as such, and the next query is still answered
