@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 __all__ = ["define", "evolve", "field", "fields", "frozen", "has"]
 
-_OBJECT_SET = object.__setattr__
 
 if not TYPE_CHECKING:
 
