@@ -113,6 +113,11 @@ def test_files_replace_directories_and_directories_files(tmp_path: Path) -> None
     assert paths(tree) == ["/a", "/b/y"]
 
 
+def test_an_entry_below_a_file_is_named_with_that_file(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r":/a/b/c: lies below /a, which is no directory$"):
+        of_layers(tmp_path, layer([Member("a", b"1"), Member("a/b/c", b"1")]))
+
+
 def test_a_directory_again_changes_its_mode_and_keeps_its_files(tmp_path: Path) -> None:
     tree = of_layers(tmp_path, layer([directory("a"), Member("a/x", b"1")]), layer([directory("a", 0o700)]))
     node = tree.node("/a")

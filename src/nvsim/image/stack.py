@@ -68,8 +68,11 @@ class _Stack:
         if path != "/":
             self.children[parent_of(path)].add(posixpath.basename(path))
 
-    def directory(self, path: str, origin: Origin | None, source: str) -> str | None:
-        """The directory that `path` leads to, links followed. Missing ones are made with `origin`; without, None for a missing one."""
+    def directory(self, path: str, origin: Origin | None, source: str, entry: str | None = None) -> str | None:
+        """The directory that `path` leads to, links followed. Missing ones are made with `origin`; without, None for a missing one.
+
+        `entry`: what is to lie there, for the error when something on the way is no directory.
+        """
         known = self.real.get(path)
         if known is not None:
             return known
@@ -100,7 +103,7 @@ class _Stack:
             elif not isinstance(node, Directory):
                 if origin is None:
                     return None
-                raise InputError(f"lies below {step}, which is no directory", source=source, position=path)
+                raise InputError(f"lies below {step}, which is no directory", source=source, position=entry or path)
             at = step
         self.real[path] = at
         return at
@@ -125,7 +128,7 @@ def stack_layers(layers: Iterable[Layer], name: str) -> MemoryTree:
 def _apply(stack: _Stack, layer: Layer, device: str) -> None:
     origin = Origin("image", layer.title)
     for path, entry in layer.index["tree"].items():
-        parent = stack.directory(parent_of(path), origin, layer.source)
+        parent = stack.directory(parent_of(path), origin, layer.source, path)
         assert parent is not None
         place = posixpath.join(parent, posixpath.basename(path)) if path != "/" else path
         if entry["type"] == "hardlink":
