@@ -6,6 +6,7 @@ Exit status: 0 success is predicted (diff: same), 1 a failure (diff: different),
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib import import_module
 from importlib.util import find_spec
@@ -83,6 +84,10 @@ def main(arguments: list[str] | None = None) -> None:
         reconfigure: Any = getattr(stream, "reconfigure", None)
         if reconfigure is not None:  # paths of an image need not be UTF-8
             reconfigure(errors="backslashreplace")
+    if "_NVSIM_COMPLETE" in os.environ:
+        from nvsim.cli.completion import serve_bash
+
+        serve_bash()
     try:
         status = cli.main(arguments, prog_name="nvsim", standalone_mode=False)
         if sys.stdout is not None:
