@@ -68,9 +68,9 @@ class GpusRequest:
 
 def gpus_request(text: str) -> GpusRequest:
     """``--gpus`` as the docker command reads it. Raises `InputError` for a value that it refuses."""
-    count, ids, capabilities, driver = "", "", "", ""
     import csv
 
+    count, ids, capabilities, driver = "", "", "", ""
     fields = next(csv.reader([text]), [])
     if not fields:
         raise InputError("--gpus needs a value", hint="all, a number, or device=ID")
