@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from nvsim.cli.sweep import command
 from nvsim.errors import InputError
 from nvsim.host.datadir import data_dir
-from nvsim.sweep.expect import cells, judged, unmet
+from nvsim.sweep.expect import cells, unanswered, unmet
 from nvsim.sweep.model import Cell, CellResult, Expectation, ImageSource, Pattern, Sweep
 from nvsim.sweep.read import read_sweep
 from nvsim.sweep.run import chunks_of, finished, merged, restored, run_here, run_on_cores, tasks_of
@@ -196,7 +196,7 @@ def test_an_interrupted_sweep_goes_on_where_it_stopped(fleet: Path, tmp_path: Pa
 
 def test_an_expectation_that_changed_is_held_against_the_kept_result(fleet: Path) -> None:
     tasks = tasks_of(cells(read_sweep(fleet, data_dir())), "1")
-    row = judged(tasks[0].cell, tasks[0].key, {"error": "x"}).as_json() | {"verdict": "ok", "met": True, "why": ""}
+    row = unanswered(tasks[0].cell, tasks[0].key, "x").as_json() | {"verdict": "ok", "met": True, "why": ""}
     again = restored(tasks[0], row)
     assert again is not None and not again.met and again.why.startswith("must fail")
     assert restored(tasks[0], {"key": tasks[0].key}) is None

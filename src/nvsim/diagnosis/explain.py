@@ -20,8 +20,11 @@ def works(result: Result) -> bool:
     return result.verdict == "ok" and all(c.verdict == "ok" for c in result.checks)
 
 
-def diagnose(result: Result, programs: tuple[KnownProgram, ...]) -> Diagnosis:
-    """The findings of every layer. Each proposal is verified by simulating again with that change on top of its layer."""
+def diagnose(result: Result, programs: tuple[KnownProgram, ...], *, verify: bool = True) -> Diagnosis:
+    """The findings of every layer. Each proposal is verified by simulating again with that change on top of its layer.
+
+    Without `verify` no proposal is tried and a later layer's findings name all changes before it: enough to know which there are.
+    """
     findings: list[Finding] = []
     seen: set[tuple[str, str]] = set()
     applied: tuple[Change, ...] = ()
@@ -35,8 +38,11 @@ def diagnose(result: Result, programs: tuple[KnownProgram, ...]) -> Diagnosis:
         seen |= {(f.code, f.subject) for f in new}
         before, scenario = applied, current.scenario
         for finding in new:
-            needed = _needed(result.scenario, before, finding, programs)
-            findings.append(evolve(_verified(current, finding, programs), after=needed))
+            if verify:
+                needed = _needed(result.scenario, before, finding, programs)
+                findings.append(evolve(_verified(current, finding, programs), after=needed))
+            else:
+                findings.append(evolve(finding, after=before))
             first = finding.fixes[0].change if finding.severity == "error" and finding.fixes else None
             if first is not None and first not in applied:
                 try:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from fnmatch import fnmatchcase
-from typing import Any
 
+from nvsim.diagnosis.model import Diagnosis
 from nvsim.frozen import evolve
 from nvsim.sweep.model import Cell, CellResult, Expectation, ImageSource, Pattern, Setting, Sweep
 
@@ -54,27 +54,27 @@ def _expected(sweep: Sweep, cell: Cell) -> Expectation:
     return next((e for e in reversed(sweep.expect) if matches(e.pattern, cell)), _DEFAULT)
 
 
-def judged(cell: Cell, key: str, answer: Mapping[str, Any]) -> CellResult:
-    """The result of a cell from the answer to its query: a ``run`` result, or {"error": text}."""
-    if "error" in answer:
-        text = str(answer["error"])
-        return CellResult(cell, key, "error", text, met=False, why=f"it cannot be answered: {text}")
-    codes: list[str] = []
-    later: list[str] = []
-    for finding in answer["findings"]:
-        (later if finding["after"] else codes).append(finding["code"])
-    process = answer["process"]
+def judged(cell: Cell, key: str, diagnosis: Diagnosis) -> CellResult:
+    """The result of a cell from what was found."""
+    codes = [f.code for f in diagnosis.findings if not f.after]
+    later = [f.code for f in diagnosis.findings if f.after]
+    main = diagnosis.result.main
     result = CellResult(
         cell,
         key,
-        answer["verdict"],
-        process["reason"],
+        diagnosis.result.verdict,
+        main.reason,
         tuple(dict.fromkeys(codes)),
         tuple(dict.fromkeys(later)),
-        process["message"],
+        main.message,
     )
     why = unmet(cell.expectation, result)
     return evolve(result, met=not why, why=why)
+
+
+def unanswered(cell: Cell, key: str, text: str) -> CellResult:
+    """The result of a cell whose query cannot be answered."""
+    return CellResult(cell, key, "error", text, met=False, why=f"it cannot be answered: {text}")
 
 
 def unmet(expectation: Expectation, result: CellResult) -> str:

@@ -19,7 +19,7 @@ from typing import Any
 from nvsim.elf.store import FactsStore, cache_folder
 from nvsim.errors import InputError, NvsimError
 from nvsim.frozen import evolve, field, frozen
-from nvsim.sweep.expect import judged, unmet
+from nvsim.sweep.expect import judged, unanswered, unmet
 from nvsim.sweep.model import Cell, CellResult
 
 _CHUNK = 32
@@ -117,10 +117,9 @@ def answer_chunk(chunk: Chunk) -> list[CellResult]:
         answerer = Answerer(chunk.images, store)
         for task in chunk.tasks:
             try:
-                answer: Mapping[str, Any] = answerer(task.cell.query)
+                out.append(judged(task.cell, task.key, answerer(task.cell.query)))
             except NvsimError as e:
-                answer = {"error": str(e)}
-            out.append(judged(task.cell, task.key, answer))
+                out.append(unanswered(task.cell, task.key, str(e)))
     return out
 
 
