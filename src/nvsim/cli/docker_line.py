@@ -13,11 +13,8 @@ import click
 
 from nvsim.errors import InputError
 from nvsim.frozen import frozen
-from nvsim.scenario.options_docker import invalid_argument
+from nvsim.scenario.options_docker import boolean
 from nvsim.scenario.options_ignored import IGNORED
-
-_TRUE = ("1", "t", "T", "TRUE", "true", "True")
-_FALSE = ("0", "f", "F", "FALSE", "false", "False")
 
 
 @frozen
@@ -92,16 +89,9 @@ def _next(rest: list[str], option: str) -> str:
 
 
 def _set(flags: dict[str, bool], option: _Known, value: str | None) -> None:
-    on = value is None or _boolean(value, option.spelled)
+    on = value is None or boolean(value, option.spelled)
     if not option.ignored:
         flags[option.longest] = on
-
-
-def _boolean(value: str, flag: str) -> bool:
-    """Go's ``strconv.ParseBool``."""
-    if value not in _TRUE + _FALSE:
-        raise invalid_argument(value, flag, f'strconv.ParseBool: parsing "{value}": invalid syntax')
-    return value in _TRUE
 
 
 def _is_option(word: str) -> bool:

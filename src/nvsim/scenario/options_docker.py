@@ -116,6 +116,13 @@ def invalid_argument(value: str, flag: str, why: str) -> InputError:
     return InputError(f'docker: invalid argument "{value}" for "{flag}" flag: {why}')
 
 
+def boolean(text: str, flag: str) -> bool:
+    """A flag's value, ``--privileged=false`` (Go's ``strconv.ParseBool``)."""
+    if text not in _TRUE + _FALSE:
+        raise invalid_argument(text, flag, f'strconv.ParseBool: parsing "{text}": invalid syntax')
+    return text in _TRUE
+
+
 def env_item(text: str) -> str:
     """``-e``: NAME=value, or NAME alone, which takes the variable out of the image's environment (``opts.ValidateEnv``)."""
     if not text.partition("=")[0]:
