@@ -24,6 +24,7 @@ from nvsim.sweep.model import Cell, CellResult
 
 _CHUNK = 32
 _RETRIES = 2
+_AHEAD = 8  # chunks a process that may be under way: results come in order, and one slow chunk must not idle the rest
 
 
 @frozen
@@ -153,7 +154,7 @@ def run_on_cores(chunks: Iterable[Chunk], jobs: int) -> Iterator[list[CellResult
         with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("forkserver")) as pool:
             try:
                 while True:
-                    while len(running) < 2 * jobs and (fresh := _next(waiting, source)) is not None:
+                    while len(running) < _AHEAD * jobs and (fresh := _next(waiting, source)) is not None:
                         running.append((fresh, pool.submit(answer_chunk, fresh)))
                     if not running:
                         return
