@@ -100,7 +100,7 @@ def test_a_value_cannot_be_changed() -> None:
 
 def test_a_wrong_call_is_a_type_error() -> None:
     for call in (
-        lambda: Ours(),
+        Ours,
         lambda: Ours(1, nothing=2),
         lambda: Ours(1, "x", (), {}, True),
         lambda: Ours(1, made=[]),
