@@ -19,14 +19,18 @@ from nvsim.inject.cdi.transform import move_path, transform_root
 from nvsim.inject.cdi.validate import spec_error
 from nvsim.inject.device_ids import is_gpu_uuid, is_mig_uuid
 from nvsim.inject.generate.command import run_generate
-from nvsim.inject.generate.generator import MODES
+from nvsim.inject.generate.generate import common_edits
+from nvsim.inject.generate.generator import MODES, GenerateOptions, new_generator
 from nvsim.inject.generate.host import CdiHost, Nvml, NvmlGpu, NvmlMig
+from nvsim.inject.log import ToolLog
 from nvsim.queries import cdi
 from nvsim.rootfs.node import Directory, File, Special
 from nvsim.rootfs.resolve import Resolved, Resolver
 from nvsim.rootfs.tree import MemoryTree
 from nvsim.rootfs.treefile import tree_from_json
+from nvsim.toolkit.releases import release_of
 
+_NEWER = ("disable-device-node-modification", "update-application-profile")
 Edit = Callable[[dict[str, Any]], None]
 LIB = "/usr/lib/x86_64-linux-gnu"
 STORE = "/usr/lib/wsl/drivers/nv_dispi.inf_amd64_c1a085cc86772d3f"
@@ -263,3 +267,19 @@ def test_a_one_letter_vendor_or_class_crashes_the_generator(flag: str) -> None:
     result = run_generate(_host(), ("--format=json", flag))
     assert (result.rc, result.specs) == (2, ())
     assert "slice bounds out of range" in result.log[-1][1]
+
+
+@pytest.mark.parametrize(
+    ("release", "hooks", "icd", "libcuda_dir"),
+    [
+        ("1.17.9", set(), False, False),
+        ("1.19.1", {"disable-device-node-modification"}, False, True),
+        ("1.20.0", {"disable-device-node-modification", "update-application-profile"}, True, True),
+    ],
+)
+def test_a_release_generates_what_it_knows(release: str, hooks: set[str], icd: bool, libcuda_dir: bool) -> None:
+    options = GenerateOptions("nvml", parts=frozenset(release_of(release).generated_parts))
+    edits = common_edits(new_generator(_host(), ToolLog(), options))
+    assert {h.args[1] for h in edits.hooks} & set(_NEWER) == hooks
+    assert ("/etc/OpenCL/vendors/nvidia.icd" in {m.container_path for m in edits.mounts}) is icd
+    assert any(e.startswith("NVIDIA_CTK_LIBCUDA_DIR=") for e in edits.env) is libcuda_dir

@@ -16,7 +16,7 @@ from nvsim.inject.cdi.library import NEWEST_LIBRARY, CdiLibrary
 from nvsim.inject.cdi.registry import Registry
 from nvsim.inject.cdi.spec import CdiSpec, Edits
 from nvsim.inject.generate.csv_files import DEFAULT_DIR, csv_files
-from nvsim.inject.generate.driver import NEWEST_SEARCH, DriverSearch
+from nvsim.inject.generate.driver import EVERY_PART, NEWEST_SEARCH, DriverSearch
 from nvsim.inject.generate.host import CdiHost
 from nvsim.inject.log import ToolFailure, ToolLog
 from nvsim.toolkit.cdi_request import Generated
@@ -42,6 +42,7 @@ class CdiSettings:
     every_csv: bool = False
     empty_ldcache_hook: bool = False
     driver_search: DriverSearch = NEWEST_SEARCH
+    parts: frozenset[str] = EVERY_PART
     modes: str = "all"
 
 
@@ -96,6 +97,7 @@ def generated_specs(host: CdiHost, settings: CdiSettings, requests: Sequence[Gen
             no_gids=settings.no_gids,
             empty_ldcache_hook=settings.empty_ldcache_hook,
             driver_search=settings.driver_search,
+            parts=settings.parts,
         )
         try:
             generator = new_generator(host, log, options)

@@ -104,6 +104,7 @@ class Editing:
             csv_compat_root=csv.compat_container_root,
             empty_ldcache_hook=self.release.empty_ldcache_hook,
             driver_search=self.search,
+            parts=frozenset(self.release.generated_parts),
             modes=self.release.automatic_modes,
             every_csv=self.view.env.get("NVIDIA_REQUIRE_JETPACK") == "csv-mounts=all",
         )

@@ -100,6 +100,7 @@ class Release:
     prestart_hook_known_by: Literal["text", "name"] = field(kw_only=True)
     cuda_compat_hook: Literal["none", "always", "by-mode", "alone"] = field(kw_only=True)
     empty_ldcache_hook: bool = field(kw_only=True)
+    generated_parts: tuple[str, ...] = field(kw_only=True)
     ldcache_hook: Literal[
         "conf-and-run", "if-cache", "links-without-cache", "always", "complete", "complete-and-musl"
     ] = field(kw_only=True)

@@ -525,6 +525,21 @@ BEHAVIOURS = (
         ("1.20.0", False, "is left out"),
     ),
     _behaviour(
+        "generated_parts",
+        "newer parts of the CDI specs that the runtime generates: hooks, NVIDIA_CTK_LIBCUDA_DIR, nvidia.icd of OpenCL, nvidia-xconfig",
+        ("", (), "none of them"),
+        (
+            "1.18.0",
+            ("disable-device-node-modification", "libcuda-dir"),
+            "the hook disable-device-node-modification and NVIDIA_CTK_LIBCUDA_DIR",
+        ),
+        (
+            "1.20.0",
+            ("disable-device-node-modification", "libcuda-dir", "opencl-icd", "update-application-profile", "xconfig"),
+            "also the hook update-application-profile, nvidia.icd and nvidia-xconfig",
+        ),
+    ),
+    _behaviour(
         "driver_search",
         "where a driver's version and libraries are found",
         ("", "libcuda", "the suffix of libcuda.so.*.* tells the version, its directory holds the libraries"),

@@ -29,6 +29,9 @@ class DriverSearch:
 
 
 NEWEST_SEARCH = DriverSearch()
+EVERY_PART = frozenset(
+    {"disable-device-node-modification", "libcuda-dir", "opencl-icd", "update-application-profile", "xconfig"}
+)
 SEARCHES: Mapping[str, DriverSearch] = {
     "libcuda": DriverSearch(("libcuda.so.",), every_directory=False, names_stem=False, pattern_told=True),
     "libcuda-or-nvml": DriverSearch(every_directory=False, names_stem=False),
@@ -40,7 +43,7 @@ SEARCHES: Mapping[str, DriverSearch] = {
 class Driver:
     """Roots and search paths of a driver installation; version and library directories are found out when first asked for.
 
-    `known_version` is what NVML said, "" when it did not.
+    `known_version` is what NVML said, "" when it did not. `parts` are the newer parts of a spec that the release generates.
     """
 
     host: CdiHost
@@ -51,6 +54,7 @@ class Driver:
     config_paths: tuple[str, ...] = ()
     known_version: str = ""
     search: DriverSearch = NEWEST_SEARCH
+    parts: frozenset[str] = EVERY_PART
     _library_dirs: tuple[str, ...] = ()
     _libraries: Locator | None = None
 

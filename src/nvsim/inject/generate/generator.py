@@ -11,7 +11,7 @@ from nvsim.frozen import define, frozen
 from nvsim.inject.cdi.spec import Edits
 from nvsim.inject.generate.csv_files import default_files
 from nvsim.inject.generate.discover import DEFAULT_HOOK_PATH, Discoverer, HookCreator, edits_of
-from nvsim.inject.generate.driver import NEWEST_SEARCH, Driver, DriverSearch
+from nvsim.inject.generate.driver import EVERY_PART, NEWEST_SEARCH, Driver, DriverSearch
 from nvsim.inject.generate.host import CdiHost, Nvml, can_load, host_library, is_integrated, open_nvml
 from nvsim.inject.generate.lookup import libraries
 from nvsim.inject.generate.platform import NVML_LIBRARY, platform_of
@@ -19,6 +19,7 @@ from nvsim.inject.log import ToolFailure, ToolLog
 
 MODES = ("auto", "csv", "gdrcopy", "gds", "imex", "management", "mofed", "nvml", "nvswitch", "wsl")
 NAME_STRATEGIES = ("index", "type-index", "uuid")
+_NEWER_HOOKS = ("disable-device-node-modification", "update-application-profile")
 _SANDBOX_LIBRARY = "libnvidia-sandboxutils.so.1"
 _ORIN_COMPAT_ROOT = "/usr/local/cuda/compat_orin"
 
@@ -44,6 +45,7 @@ class GenerateOptions:
     no_gids: bool = False
     empty_ldcache_hook: bool = False
     driver_search: DriverSearch = NEWEST_SEARCH
+    parts: frozenset[str] = EVERY_PART
 
 
 @define
@@ -113,6 +115,7 @@ def new_generator(host: CdiHost, log: ToolLog, options: GenerateOptions) -> Gene
         mode = _detected_mode(host, log, root, nvml_library)
         log.info(f"Auto-detected mode as '{mode}'")
     disabled = options.disabled_hooks
+    disabled += tuple(h for h in _NEWER_HOOKS if h not in options.parts)
     if mode == "management":
         disabled += ("disable-device-node-modification",)
     driver = Driver(
@@ -124,6 +127,7 @@ def new_generator(host: CdiHost, log: ToolLog, options: GenerateOptions) -> Gene
         options.config_paths,
         _driver_version(host, log, nvml_library, sandbox),
         options.driver_search,
+        options.parts,
     )
     return Generator(
         host,

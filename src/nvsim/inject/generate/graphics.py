@@ -49,12 +49,14 @@ def graphics_files(driver: Driver, creator: HookCreator) -> Discoverer:
     except ToolFailure as e:
         raise e.within("failed to construct discoverer for graphics libraries") from None
     vulkan = _VULKAN_BY_ARCH.get(driver.host.arch)
+    xconfig = ("nvidia-xconfig",) if "xconfig" in driver.parts else ()
+    icd = ("OpenCL/vendors/nvidia.icd",) if "opencl-icd" in driver.parts else ()
     return merge(
         libraries,
-        mounts(driver.log, driver.executables(), driver.root, ("nvidia-xconfig",), "driver program on the PATH"),
+        mounts(driver.log, driver.executables(), driver.root, xconfig, "driver program on the PATH"),
         merge(
             _configs(driver, driver.configs(), _SHARED_CONFIGS, "/usr/share"),
-            _configs(driver, driver.configs(), ("OpenCL/vendors/nvidia.icd",), "/etc"),
+            _configs(driver, driver.configs(), icd, "/etc"),
         ),
         _configs(
             driver,

@@ -77,7 +77,7 @@ def library_discoverer(driver: Driver, creator: HookCreator, version: str, featu
         hook(creator, "enable-cuda-compat", *_version_argument(version), because=told),
         ldcache_hook(creator, libraries),
         hook(creator, "disable-device-node-modification"),
-        Discoverer(env=lambda: (f"NVIDIA_CTK_LIBCUDA_DIR={dirs}",)),
+        Discoverer(env=lambda: (f"NVIDIA_CTK_LIBCUDA_DIR={dirs}",) if "libcuda-dir" in driver.parts else ()),
     )
 
 
