@@ -173,16 +173,6 @@ class Editor:
         root._covers[mount.dst] = _Graft(tree, top)
         root.mounts += (mount,)
 
-    def unmount(self, dst: str) -> None:
-        """Forget the last mount at `dst` in the mount table (the caller puts back what was there)."""
-        root = self._own()
-        mounts = list(root.mounts)
-        for i in range(len(mounts) - 1, -1, -1):
-            if mounts[i].dst == dst:
-                del mounts[i]
-                break
-        root.mounts = tuple(mounts)
-
     def freeze(self) -> RootFS:
         """The root as edited so far. Later edits of this editor do not change it."""
         self._owned = False

@@ -17,7 +17,6 @@ from nvsim.elf.facts import (
     program_facts_to_json,
 )
 from nvsim.errors import InputError
-from nvsim.frozen import evolve
 from nvsim.ldcache import CacheEntry, LdCache
 from nvsim.rootfs.node import (
     OPAQUE_FILE,
@@ -269,8 +268,3 @@ def dump(document: Mapping[str, Any]) -> str:
         else:
             lines.append(f"{json.dumps(key)}: {json.dumps(value, sort_keys=True)}")
     return "{\n" + ",\n".join(lines) + "\n}\n"
-
-
-def relabel(tree: MemoryTree, origin: Origin) -> MemoryTree:
-    """The same tree with every node's origin replaced."""
-    return MemoryTree(tree.name, {path: evolve(node, origin=origin) for path, node in walk(tree)})
