@@ -11,13 +11,14 @@ from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nvsim.batch import answer
 from nvsim.cli.sweep import command
 from nvsim.errors import InputError
 from nvsim.host.datadir import data_dir
 from nvsim.sweep.expect import cells, unanswered, unmet
 from nvsim.sweep.model import Cell, CellResult, Expectation, ImageSource, Pattern, Sweep
 from nvsim.sweep.read import read_sweep
-from nvsim.sweep.run import chunks_of, finished, merged, restored, run_here, run_on_cores, tasks_of
+from nvsim.sweep.run import Chunk, chunks_of, finished, merged, restored, run_here, run_on_cores, tasks_of
 from nvsim.sweep.summary import failing, summarise
 
 FLEET = """
@@ -169,6 +170,15 @@ def test_results_on_several_processes_are_those_of_one(fleet: Path) -> None:
     many = [r.as_json() for rs in run_on_cores(chunks_of(tasks, 2), 2) for r in rs]
     assert one == many
     assert [r["met"] for r in one] == [True] * len(one)
+
+
+def test_a_cell_says_what_a_batch_query_says(fleet: Path) -> None:
+    for task in tasks_of(cells(read_sweep(fleet, data_dir())), "1"):
+        (result,) = next(run_here([Chunk((task,))]))
+        told = answer("run", task.cell.query)
+        assert (result.verdict, result.reason) == (told["verdict"], told["process"]["reason"])
+        assert set(result.codes) == {f["code"] for f in told["findings"] if not f["after"]}
+        assert set(result.later) == {f["code"] for f in told["findings"] if f["after"]}
 
 
 def test_what_cannot_be_answered_is_a_result(tmp_path: Path) -> None:

@@ -7,7 +7,6 @@ and the functions of each stage, which take them as arguments.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +28,7 @@ from nvsim.loader.cpu import parse_cpu
 from nvsim.loader.outcome import Cpu
 from nvsim.report.json import result_json
 from nvsim.scenario.model import Scenario, Settings, Volume
-from nvsim.scenario.read import Sources, make_scenario, with_config
+from nvsim.scenario.read import make_scenario, shipped_sources, with_config
 from nvsim.simulate import Result
 from nvsim.simulate import simulate as _simulate
 
@@ -69,25 +68,19 @@ __all__ = [
 ]
 
 
-@lru_cache(maxsize=1)
-def _sources() -> Sources:
-    """The shipped hosts, images and programs, which a process reads once."""
-    return Sources()
-
-
 def list_hosts() -> tuple[str, ...]:
     """The names of the shipped host profiles."""
-    return _list_hosts(_sources().data)
+    return _list_hosts(shipped_sources().data)
 
 
 def list_images() -> tuple[str, ...]:
     """The names of the shipped example images, as ``example:NAME``."""
-    return tuple(f"example:{name}" for name in _list_examples(_sources().data))
+    return tuple(f"example:{name}" for name in _list_examples(shipped_sources().data))
 
 
 def load_host(host: str | Mapping[str, Any]) -> HostProfile:
     """A host: a shipped profile's name, a path, or a profile's JSON object. Raises `InputError`, with near names or all faults."""
-    return _sources().host(host)
+    return shipped_sources().host(host)
 
 
 def load_image(image: str | Mapping[str, Any], *, image_config: str | Path | Mapping[str, Any] | None = None) -> Image:
@@ -96,7 +89,7 @@ def load_image(image: str | Mapping[str, Any], *, image_config: str | Path | Map
     `image_config` replaces the config that comes with it: a path, or an object as OCI or ``docker inspect`` write it.
     """
     told = str(image_config) if isinstance(image_config, Path) else image_config
-    return with_config(_sources().image(image), told)
+    return with_config(shipped_sources().image(image), told)
 
 
 def new_scenario(
@@ -119,13 +112,13 @@ def new_scenario(
 
 def simulate(scenario: Scenario) -> Result:
     """The prediction with everything that it rests on. Raises `InputError` for a scenario that no engine would accept."""
-    return _simulate(scenario, _sources().programs)
+    return _simulate(scenario, shipped_sources().programs)
 
 
 def diagnose(scenario: Scenario | Result) -> Diagnosis:
     """The prediction, and every cause of a failure with its verified fixes."""
     result = scenario if isinstance(scenario, Result) else simulate(scenario)
-    return _diagnose(result, _sources().programs)
+    return _diagnose(result, shipped_sources().programs)
 
 
 def plan(scenario: Scenario) -> InjectionPlan | None:
@@ -136,7 +129,7 @@ def plan(scenario: Scenario) -> InjectionPlan | None:
 def find_fix(scenarios: Scenario | Iterable[Scenario]) -> Fix | None:
     """The smallest changes that make every scenario work; None when none were found."""
     wanted = (scenarios,) if isinstance(scenarios, Scenario) else tuple(scenarios)
-    return _find_fix(wanted, _sources().programs)
+    return _find_fix(wanted, shipped_sources().programs)
 
 
 def compare(first: Scenario, second: Scenario) -> Difference:

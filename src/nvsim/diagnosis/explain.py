@@ -84,10 +84,10 @@ def _needed(
     for change in changes:
         fewer = tuple(c for c in kept if c != change)
         try:
-            found = find(simulate(with_changes(scenario, fewer), programs))
+            after = simulate(with_changes(scenario, fewer), programs)
         except InputError:
             continue
-        if any((f.code, f.subject) == (finding.code, finding.subject) for f in found):
+        if _shows(finding, after):
             kept = fewer
     return kept
 
@@ -100,10 +100,16 @@ def _verified(result: Result, finding: Finding, programs: tuple[KnownProgram, ..
         except InputError as e:
             proposals.append(Proposal(proposal.change, False, f"cannot be made: {e}"))
             continue
-        same = any((f.code, f.subject) == (finding.code, finding.subject) for f in find(after))
-        gone = not same and after.call.refusal is None  # an engine that refuses the container only hides the cause
+        gone = (
+            not _shows(finding, after) and after.call.refusal is None
+        )  # an engine that refuses the container only hides the cause
         proposals.append(Proposal(proposal.change, gone, _what_then(after)))
     return evolve(finding, fixes=tuple(proposals))
+
+
+def _shows(finding: Finding, result: Result) -> bool:
+    """Whether a result has the same cause, about the same subject."""
+    return any((f.code, f.subject) == (finding.code, finding.subject) for f in find(result))
 
 
 def _what_then(after: Result) -> str:

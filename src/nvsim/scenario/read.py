@@ -6,6 +6,7 @@ The values of single options are read by `nvsim.scenario.options`.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,11 +27,15 @@ _OWN_KEYS = ("host", "image", "argv")
 
 
 class Sources:
-    """Where hosts, images and known programs come from. Shipped ones are read once; files and directories each time anew."""
+    """Where hosts, images and known programs come from. Shipped ones are read once; files and directories each time anew.
 
-    def __init__(self, data: Path | None = None, store: FactsStore | None = None):
+    `shipped`: other sources that are asked for shipped hosts and images, because they live longer.
+    """
+
+    def __init__(self, data: Path | None = None, store: FactsStore | None = None, shipped: Sources | None = None):
         self.data = data or data_dir()
         self.store = store
+        self._shipped = shipped
         self._programs: tuple[KnownProgram, ...] | None = None
         self._hosts: dict[str, HostProfile] = {}
         self._images: dict[str, Image] = {}
@@ -56,8 +61,11 @@ class Sources:
             raise InputError("host must be a name, a path, or an object with 'host', 'path' or 'tree'")
         if told in self._hosts:
             return self._hosts[told]
+        shipped = told in list_hosts(self.data)
+        if shipped and self._shipped is not None:
+            return self._shipped.host(told)
         host = load_host(told, self.data)
-        if told in list_hosts(self.data):
+        if shipped:
             self._hosts[told] = host
         return host
 
@@ -76,11 +84,19 @@ class Sources:
             raise InputError("image must be a name, a path, or an object with 'image', 'path' or 'tree'")
         if told in self._images:
             return self._images[told]
+        if told.startswith("example:") and self._shipped is not None:
+            return self._shipped.image(told, platform)
         wanted = docker_platform(platform) if platform is not None else None
         image = load_image(told, self.data, store=self.store, platform=wanted)
         if told.startswith("example:"):
             self._images[told] = image
         return image
+
+
+@lru_cache(maxsize=1)
+def shipped_sources() -> Sources:
+    """The shipped hosts, images and programs, which a process reads once."""
+    return Sources()
 
 
 def _single(told: Mapping[str, Any], kind: str) -> Any:

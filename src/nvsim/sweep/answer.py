@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import Any
 
 from nvsim.diagnosis.explain import diagnose
@@ -12,7 +11,7 @@ from nvsim.diagnosis.model import Diagnosis
 from nvsim.elf.store import FactsStore
 from nvsim.host.profile import HostProfile
 from nvsim.image.model import Image
-from nvsim.scenario.read import Sources, make_scenario
+from nvsim.scenario.read import Sources, make_scenario, shipped_sources, verify
 from nvsim.simulate import simulate
 
 _OWN = ("host", "image", "argv")
@@ -24,7 +23,7 @@ class Answerer:
 
     def __init__(self, images: Mapping[str, bytes], store: FactsStore | None = None):
         self._blobs = images
-        self._sources = Sources(store=store)
+        self._sources = Sources(store=store, shipped=shipped_sources())
         self._images: dict[str, Image] = {}
         self._hosts: dict[str, HostProfile] = {}
 
@@ -32,32 +31,23 @@ class Answerer:
         """The result of one query and its findings, no fix verified. Raises `NvsimError` when it cannot be answered."""
         options = {k: v for k, v in query.items() if k not in _OWN}
         argv = tuple(query["argv"]) if "argv" in query else None
-        scenario = make_scenario(self._host(query["host"]), self._image(query["image"]), options, argv)
-        programs = _shipped().programs
-        return diagnose(simulate(scenario, programs), programs, verify=False)
+        image = self._image(query["image"], query.get("platform"))
+        scenario = make_scenario(self._host(query["host"]), image, options, argv)
+        programs = shipped_sources().programs
+        diagnosis = diagnose(simulate(scenario, programs), programs, verify=False)
+        verify(scenario.image.tree)
+        return diagnosis
 
     def _host(self, told: Any) -> HostProfile:
         key = json.dumps(told, sort_keys=True)
         if key not in self._hosts:
-            self._hosts[key] = (_shipped() if _is_shipped(told) else self._sources).host(told)
+            self._hosts[key] = self._sources.host(told)
         return self._hosts[key]
 
-    def _image(self, told: Any) -> Image:
-        key = json.dumps(told, sort_keys=True)
+    def _image(self, told: Any, platform: str | None) -> Image:
+        key = json.dumps([told, platform], sort_keys=True)
         if key not in self._images:
             if isinstance(told, Mapping) and "digest" in told:
                 told = json.loads(self._blobs[told["digest"]])
-            self._images[key] = (_shipped() if _is_shipped(told) else self._sources).image(told)
+            self._images[key] = self._sources.image(told, platform)
         return self._images[key]
-
-
-@lru_cache(maxsize=1)
-def _shipped() -> Sources:
-    """Shipped hosts, images and programs of this process, with what was computed of them: they outlive a chunk."""
-    return Sources()
-
-
-def _is_shipped(told: Any) -> bool:
-    return isinstance(told, str) and (
-        told.startswith("example:") or not ("/" in told or told.endswith((".json", ".gz")))
-    )
