@@ -26,7 +26,7 @@ from nvsim.ldcache import write_cache
 from nvsim.loader.ldconfig.run import run_ldconfig
 from nvsim.rootfs.directory import DirectoryTree
 from nvsim.rootfs.node import Directory, File, Symlink
-from nvsim.rootfs.tree import walk
+from nvsim.rootfs.tree import MemoryTree, walk
 
 PROGRAMS = [p for p in (shutil.which("ldconfig", path="/sbin:/usr/sbin"),) if p]
 PROGRAMS += [p for p in os.environ.get("NVSIM_TEST_LDCONFIG", "").split(":") if p]
@@ -272,3 +272,34 @@ def test_a_run_does_and_says_what_the_real_program_does(
         if mine.cache is not None:
             given_name = dict(pairwise(options)).get("-C", "/etc/ld.so.cache")
             assert write_cache(mine.cache) == (top / given_name.lstrip("/")).read_bytes()
+
+
+ARGP_LINES = (
+    ("--help",),
+    ("--usage",),
+    ("-?", "--bad"),
+    ("-vV", "--help"),
+    ("--version",),
+    ("--bad=x", "--help"),
+    ("-Q",),
+    ("--verbose=1",),
+    ("--p",),
+    ("--form",),
+    ("-r",),
+    ("--=x",),
+    ("--program-name=/opt/a-name-that-makes-the-lines-of-its-messages-very-much-longer", "--usage"),
+    ("--program-name=/opt/ldc", "--HANG=0", "--help"),
+    ("--program-name", "a-name-that-makes-the-lines-of-its-messages-longer", "--bad"),
+)
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+@pytest.mark.parametrize("argv", ARGP_LINES, ids=" ".join)
+def test_help_usage_version_and_errors_of_the_command_line_are_those_of_the_program(
+    program: str, argv: tuple[str, ...]
+) -> None:
+    facts = ldconfig_facts(Path(program).read_bytes())
+    assert facts is not None
+    real = subprocess.run([program, *argv], capture_output=True, text=True, check=False, env={"LC_ALL": "C"})
+    ours = run_ldconfig(MemoryTree("empty", {}), facts, argv, program=program)
+    assert (ours.stdout, ours.stderr, ours.rc) == (real.stdout, real.stderr, real.returncode)

@@ -1,27 +1,37 @@
-"""The command line of ldconfig, as GNU argp reads it (glibc ``elf/ldconfig.c``, ``argp/argp-parse.c``, getopt_long(3))."""
+"""The command line of ldconfig, and what it tells of itself (glibc ``elf/ldconfig.c``); argp reads and prints it (`nvsim.loader.argp`)."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from nvsim.frozen import frozen
+from nvsim.elf.facts import LdconfigFacts
+from nvsim.frozen import evolve, frozen
+from nvsim.loader.argp import Ended, Option, Program, Reading
+from nvsim.loader.ldconfig.rules import generator_of
+from nvsim.loader.versions import libc_version
 
-EX_USAGE = 64
-_WITH_VALUE = "Cfrc"
-_PLAIN = "pvNXnli"
-# long options: the letter that they stand for ("" = only told here), and whether they take a value
-_LONG: Mapping[str, tuple[str, bool]] = {
-    "print-cache": ("p", False),
-    "verbose": ("v", False),
-    "format": ("c", True),
-    "ignore-aux-cache": ("i", False),
-    "help": ("?", False),
-    "program-name": ("", True),
-    "usage": ("u", False),
-    "HANG": ("", False),
-    "version": ("V", False),
-}
 _FORMATS = ("old", "compat", "new")
+_DOC = "Configure Dynamic Linker Run Time Bindings."
+_OPTIONS = (
+    Option("print-cache", "p", None, "Print cache"),
+    Option("verbose", "v", None, "Generate verbose messages"),
+    Option("", "N", None, "Don't build cache"),
+    Option("", "X", None, "Don't update symbolic links"),
+    Option("", "r", "ROOT", "Change to and use ROOT as root directory"),
+    Option("", "C", "CACHE", "Use CACHE as cache file"),
+    Option("", "f", "CONF", "Use CONF as configuration file"),
+    Option("", "n", None, "Only process directories specified on the command line.  Don't build cache."),
+    Option("", "l", None, "Manually link individual libraries."),
+    Option("format", "c", "FORMAT", "Format to use: new (default), old, or compat"),
+    Option("ignore-aux-cache", "i", None, "Ignore auxiliary cache file"),
+)
+# Older texts: letter -> (first release with the text above, the text before)
+_OLDER: Mapping[str, tuple[tuple[int, int], str]] = {
+    "X": ((2, 24), "Don't generate links"),
+    "c": ((2, 32), "Format to use: new, old or compat (default)"),
+}
+# Where bugs are to be reported: what the vendor calls the program -> the place (configure's --with-bugurl; before 2.31 with "http")
+_BUGS = {"(Debian": "http://www.debian.org/Bugs/", "(GNU libc)": "https://www.gnu.org/software/libc/bugs.html"}
 
 
 @frozen
@@ -48,80 +58,56 @@ class Options:
         return "v" in self.flags
 
 
-@frozen
-class Refused:
-    """A command line that is not understood, or that only asks for help or the version: what is printed, and the status."""
+def parse_options(argv: tuple[str, ...], program: str, facts: LdconfigFacts) -> Options | Ended:
+    """Read the arguments after the program's name. Options may follow directories; ``--`` ends them.
 
-    stderr: str = ""
-    rc: int = EX_USAGE
-    asked: str = ""
-
-
-def parse_options(argv: tuple[str, ...], program: str) -> Options | Refused:
-    """Read the arguments after the program's name. Options may follow directories; ``--`` ends them."""
+    `Ended` for a command line that is not understood or only asks for help or the version. Raises `UnsupportedError` for the help of a
+    vendor whose address for bugs is not known.
+    """
+    reading = Reading(_program(program, facts), argv)
     values: dict[str, str] = {}
     flags: set[str] = set()
-    args: list[str] = []
-    items = list(argv)
-    while items:
-        item = items.pop(0)
-        if item == "--":
-            args += items
-            break
-        if item.startswith("--"):
-            wrong = _long(item[2:], items, values, flags)
-        elif item.startswith("-") and len(item) > 1:
-            wrong = _short(item[1:], items, values, flags)
-        else:
-            args.append(item)
-            continue
-        if wrong is not None:
-            name = program.rpartition("/")[2]
-            return Refused(f"{program}: {wrong}\nTry `{name} --help' or `{name} --usage' for more information.\n")
-        asked = flags & {"?", "u", "V"}
-        if asked:
-            return Refused(rc=0, asked=asked.pop())
-    return Options(
-        values.get("f"), values.get("C"), values.get("r", ""), values.get("c"), frozenset(flags), tuple(args)
+    try:
+        for option, value in reading.options():
+            if value is None:
+                flags.add(option.letter)
+            elif option.letter != "c" or value in _FORMATS:  # an unknown format is ignored
+                values[option.letter] = value
+    except Ended as end:
+        return end
+    given = frozenset(flags), tuple(reading.operands)
+    return Options(values.get("f"), values.get("C"), values.get("r", ""), values.get("c"), *given)
+
+
+def _program(name: str, facts: LdconfigFacts) -> Program:
+    return Program(name, options_of(facts.version), _DOC, extra=_bugs(facts), version=_version(facts))
+
+
+def options_of(version: str) -> tuple[Option, ...]:
+    """The options with the texts of a release."""
+    v = libc_version(version)
+    older = {letter: text for letter, (since, text) in _OLDER.items() if v < since}
+    return tuple(evolve(o, doc=older[o.letter]) if o.letter in older else o for o in _OPTIONS)
+
+
+def _bugs(facts: LdconfigFacts) -> str | None:
+    vendor = generator_of(facts).removeprefix("ldconfig ")
+    place = next((place for name, place in _BUGS.items() if vendor.startswith(name)), None)
+    if place is None:
+        return None
+    if libc_version(facts.version) < (2, 31):
+        place = place.replace("https:", "http:")
+    return f"For bug reporting instructions, please see:\n<{place}>.\n"
+
+
+def _version(facts: LdconfigFacts) -> str:
+    """``print_version``. The year follows the releases, two a year, but 2.17 is of 2012 and nobody changed it after 2024."""
+    minor = libc_version(facts.version)[1]
+    year = 2012 if minor <= 17 else min(2014 + (minor - 19) // 2, 2024)
+    vendor = generator_of(facts).removeprefix("ldconfig ").partition(" stable release")[0]
+    return (
+        f"ldconfig {vendor} {facts.version}\nCopyright (C) {year} Free Software Foundation, Inc.\n"
+        "This is free software; see the source for copying conditions.  There is NO\n"
+        "warranty; not even for MERCHANTABILITY or FITNESS FOR A PARTICULAR PURPOSE.\n"
+        "Written by Andreas Jaeger.\n"
     )
-
-
-def _set(letter: str, value: str, values: dict[str, str]) -> None:
-    if letter != "c" or value in _FORMATS:  # an unknown format is ignored
-        values[letter] = value
-
-
-def _short(letters: str, items: list[str], values: dict[str, str], flags: set[str]) -> str | None:
-    """One word of short options; the text of the error, if there is one."""
-    for i, letter in enumerate(letters):
-        if letter in _WITH_VALUE:
-            rest = letters[i + 1 :]
-            if not rest and not items:
-                return f"option requires an argument -- '{letter}'"
-            _set(letter, rest or items.pop(0), values)
-            return None
-        if letter not in _PLAIN + "?V":
-            return f"invalid option -- '{letter}'"
-        flags.add(letter)
-    return None
-
-
-def _long(text: str, items: list[str], values: dict[str, str], flags: set[str]) -> str | None:
-    """One long option, which may be abbreviated; the text of the error, if there is one."""
-    name, eq, value = text.partition("=")
-    fits = [name] if name in _LONG else [o for o in _LONG if o.startswith(name)]
-    if not fits:
-        return f"unrecognized option '--{name}'"
-    if len(fits) > 1:
-        possible = " ".join(f"'--{option}'" for option in fits)
-        return f"option '--{name}' is ambiguous; possibilities: {possible}"
-    letter, takes_value = _LONG[fits[0]]
-    if takes_value:
-        if not eq and not items:
-            return f"option '--{fits[0]}' requires an argument"
-        _set(letter, value if eq else items.pop(0), values)
-    elif eq:
-        return f"option '--{fits[0]}' doesn't allow an argument"
-    elif letter:
-        flags.add(letter)
-    return None

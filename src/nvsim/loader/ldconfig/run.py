@@ -10,11 +10,11 @@ from __future__ import annotations
 from nvsim.elf.facts import LdconfigFacts
 from nvsim.frozen import frozen
 from nvsim.ldcache import LdCache
+from nvsim.loader.argp import Ended
 from nvsim.loader.ldconfig.conf import ConfLine
 from nvsim.loader.ldconfig.job import FatalError, Job, RootView
 from nvsim.loader.ldconfig.links import manual_link
-from nvsim.loader.ldconfig.options import Options, Refused, parse_options
-from nvsim.loader.ldconfig.rules import generator_of
+from nvsim.loader.ldconfig.options import Options, parse_options
 from nvsim.loader.ldconfig.save import cache_of, print_cache, save_cache
 from nvsim.loader.ldconfig.scan import collect, scan_all
 from nvsim.rootfs.node import Directory, Origin
@@ -58,9 +58,9 @@ def run_ldconfig(
     says it of the whole root. `powerless`: root has no CAP_DAC_OVERRIDE there, so a directory without write permission is refused.
     """
     base = tree if isinstance(tree, RootFS) else RootFS(tree)
-    options = parse_options(argv, program)
-    if isinstance(options, Refused):
-        return LdconfigRun(None, (), (), options.stderr, options.rc, base, stdout=_told(facts, options))
+    options = parse_options(argv, program, facts)
+    if isinstance(options, Ended):
+        return LdconfigRun(None, (), (), options.stderr, options.status, base, stdout=options.stdout)
     editor = base.edit()
     top = Resolver(base).resolve(options.root) if options.root.strip("/") else None
     if top is not None and not (isinstance(top, Resolved) and isinstance(top.node, Directory)):
@@ -116,14 +116,6 @@ def _source(job: Job, file: str, line: int) -> str:
     if file == "<builtin>":
         return f"built into ldconfig {job.facts.version}"
     return "command line" if file == "<cmdline>" else f"{file}:{line}"
-
-
-def _told(facts: LdconfigFacts, refused: Refused) -> str:
-    """The first line of ``--version``; the other texts that are only asked for are not modelled."""
-    if refused.asked != "V":
-        return ""
-    vendor = generator_of(facts).removeprefix("ldconfig ").partition(" stable release")[0]
-    return f"ldconfig {vendor} {facts.version}\n"
 
 
 def _no_root(base: RootFS, facts: LdconfigFacts, options: Options, program: str) -> LdconfigRun:
