@@ -73,11 +73,11 @@ _ADDED = (
 
 
 class Ended(Exception):  # noqa: N818 - a predicted end of the real program
-    """argp ends the program with `status`, after it printed `stdout` and `stderr`."""
+    """argp ends the program with `status`, after it printed `stdout` and `stderr`. `asked`: the option that asked for it, "" after an error."""
 
-    def __init__(self, stdout: str, stderr: str, status: int):
+    def __init__(self, stdout: str, stderr: str, status: int, asked: str = ""):
         super().__init__(stderr or stdout)
-        self.stdout, self.stderr, self.status = stdout, stderr, status
+        self.stdout, self.stderr, self.status, self.asked = stdout, stderr, status, asked
 
 
 class Reading:
@@ -133,9 +133,9 @@ class Reading:
         if option not in _ADDED:
             yield option, value
         elif option.name in ("help", "usage"):
-            raise Ended(self._message(option.name), "", 0)
+            raise Ended(self._message(option.name), "", 0, option.name)
         elif option.name == "version":
-            raise Ended(self.program.version, "", 0)
+            raise Ended(self.program.version, "", 0, option.name)
         elif option.name == "program-name":
             self.name = (value or "").rpartition("/")[2]
 

@@ -35,13 +35,16 @@ def answer(kind: str, query: dict[str, Any]) -> dict[str, Any]:
         env["PATH"] = host.toolkit.path
     given = ("--pid=1", f"/{ROOTFS}") if "configure" in argv else ()
     run = run_cli(host, start, (*argv, *given), env=env, engine=_optional(query, "engine", str) or _ENGINE)
+    if run.exit == 0 and run.plan is None:
+        told = {"rc": 0, "error": None, "stdout": list(run.stdout)}
+        return told if run.unknown is None else {**told, "unknown": run.unknown}
     if run.plan is None:
         injected = Injected(start, failure=run.stderr, exit=run.exit)
     else:
         injected = apply(run.plan, start, host)
     out: dict[str, Any] = {"rc": injected.exit, "error": injected.failure}
     if "configure" not in argv:
-        return {**out, "stdout": list(run.stdout)} if run.exit == 0 else out
+        return out
     return {**out, **_observed(start, injected.rootfs), "text": _written(injected)}
 
 

@@ -1,80 +1,94 @@
-"""The command line of nvidia-container-cli, as glibc's argp and getopt_long read it, with their error texts.
+"""The command line of nvidia-container-cli and what it says of itself; argp reads and prints both (`nvsim.loader.argp`).
 
-Source: libnvidia-container ``src/cli/{main,configure,list,info}.c``; glibc ``argp/argp-parse.c``, ``posix/getopt.c``.
-What the arguments do is in the other modules of the engine.
+Source: libnvidia-container ``src/cli/{main,configure,list,info}.c``. What the arguments do is in the other modules of the engine.
 """
 
 from __future__ import annotations
 
 import re
-import textwrap
-from collections.abc import Iterator
 
 from nvsim.errors import UnsupportedError
 from nvsim.frozen import evolve, frozen
 from nvsim.inject.legacy.accounts import UNPRIVILEGED, Accounts, parse_user
 from nvsim.inject.legacy.engine import Engine
 from nvsim.inject.legacy.paths import EngineFailure
+from nvsim.loader.argp import Ended, Option, Program, Reading
 
 PROGRAM = "nvidia-container-cli"
-_NO, _REQUIRED, _OPTIONAL = 0, 1, 2
-_Option = tuple[str, str | None, int]  # long name, short name, does it take a value
-_ARGP: tuple[_Option, ...] = (  # what argp adds
-    ("help", "?", _NO),
-    ("usage", None, _NO),
-    ("program-name", None, _REQUIRED),
-    ("HANG", None, _OPTIONAL),
-    ("version", "V", _NO),
-)
+_BUGS = "https://github.com/NVIDIA/libnvidia-container/issues"
+_HEADER = Option("", "", None, "Options:", -1)
 _MAIN = (
-    ("debug", "d", _REQUIRED),
-    ("load-kmods", "k", _NO),
-    ("no-pivot", "n", _NO),
-    ("user", "u", _OPTIONAL),
-    ("root", "r", _REQUIRED),
-    ("ldcache", "l", _REQUIRED),
-    ("no-create-imex-channels", None, _NO),
+    _HEADER,
+    Option("debug", "d", "FILE", "Log debug information", -1),
+    Option("load-kmods", "k", None, "Load kernel modules", -1),
+    Option("no-pivot", "n", None, "Do not use pivot_root", -1),
+    Option("user", "u", "UID[:GID]", "User and group to use for privilege separation", -1, optional=True),
+    Option("root", "r", "PATH", "Path to the driver root directory", -1),
+    Option("ldcache", "l", "FILE", "Path to the system's DSO cache", -1),
+    Option("no-create-imex-channels", "", None, "Don't automatically create IMEX channel device nodes", -1),
+    Option("", "", None, "Commands:"),
+    Option("info", "", None, "Report information about the driver and devices", documentation=True),
+    Option("list", "", None, "List driver components", documentation=True),
+    Option("configure", "", None, "Configure a container with GPU support", documentation=True),
 )
-_DRIVER = (("no-persistenced", None, _NO), ("no-fabricmanager", None, _NO), ("no-gsp-firmware", None, _NO))
-_COMMANDS: dict[str, tuple[_Option, ...]] = {
-    "info": (("csv", None, _NO),),
+_IMEX = Option("imex-channel", "", "CHANNEL", "IMEX channel ID(s) to inject", -1)
+_DRIVER = (
+    Option("no-persistenced", "", None, "Don't include the NVIDIA persistenced socket", -1),
+    Option("no-fabricmanager", "", None, "Don't include the NVIDIA fabricmanager socket", -1),
+    Option("no-gsp-firmware", "", None, None, -1),
+)
+_COMPAT32 = Option("compat32", "", None, "Enable 32bits compatibility", -1)
+_COMMANDS: dict[str, tuple[Option, ...]] = {
+    "info": (_HEADER, Option("csv", "", None, "Output in CSV format", -1)),
     "list": (
-        ("device", "d", _REQUIRED),
-        ("libraries", "l", _NO),
-        ("binaries", "b", _NO),
-        ("ipcs", "i", _NO),
-        ("firmwares", "f", _NO),
-        ("compat32", None, _NO),
-        ("mig-config", None, _REQUIRED),
-        ("mig-monitor", None, _REQUIRED),
-        ("imex-channel", None, _REQUIRED),
+        _HEADER,
+        Option("device", "d", "ID", "Device UUID(s) or index(es) to list", -1),
+        Option("libraries", "l", None, "List driver libraries", -1),
+        Option("binaries", "b", None, "List driver binaries", -1),
+        Option("ipcs", "i", None, "List driver ipcs", -1),
+        Option("firmwares", "f", None, "List driver firmwares", -1),
+        _COMPAT32,
+        Option("mig-config", "", "ID", "MIG devices to list config capabilities files for", -1),
+        Option("mig-monitor", "", "ID", "MIG devices to list monitor capabilities files for", -1),
+        _IMEX,
         *_DRIVER,
     ),
     "configure": (
-        ("pid", "p", _REQUIRED),
-        ("device", "d", _REQUIRED),
-        ("require", "r", _REQUIRED),
-        ("ldconfig", "l", _REQUIRED),
-        ("compute", "c", _NO),
-        ("utility", "u", _NO),
-        ("video", "v", _NO),
-        ("graphics", "g", _NO),
-        ("display", "D", _NO),
-        ("ngx", "n", _NO),
-        ("compat32", None, _NO),
-        ("mig-config", None, _REQUIRED),
-        ("mig-monitor", None, _REQUIRED),
-        ("imex-channel", None, _REQUIRED),
-        ("no-cgroups", None, _NO),
-        ("no-devbind", None, _NO),
-        ("no-cntlibs", None, _NO),
-        ("cuda-compat-mode", None, _REQUIRED),
+        _HEADER,
+        Option("pid", "p", "PID", "Container PID", -1),
+        Option("device", "d", "ID", "Device UUID(s) or index(es) to isolate", -1),
+        Option("require", "r", "EXPR", "Check container requirements", -1),
+        Option("ldconfig", "l", "PATH", "Path to the ldconfig binary", -1),
+        Option("compute", "c", None, "Enable compute capability", -1),
+        Option("utility", "u", None, "Enable utility capability", -1),
+        Option("video", "v", None, "Enable video capability", -1),
+        Option("graphics", "g", None, "Enable graphics capability", -1),
+        Option("display", "D", None, "Enable display capability", -1),
+        Option("ngx", "n", None, "Enable ngx capability", -1),
+        _COMPAT32,
+        Option("mig-config", "", "ID", "Enable configuration of MIG devices", -1),
+        Option("mig-monitor", "", "ID", "Enable monitoring of MIG devices", -1),
+        _IMEX,
+        Option("no-cgroups", "", None, "Don't use cgroup enforcement", -1),
+        Option("no-devbind", "", None, "Don't bind mount devices", -1),
+        Option("no-cntlibs", "", None, None, -1),
+        Option("cuda-compat-mode", "", "", None, -1),
         *_DRIVER,
     ),
 }
-_ARGS_DOC = {"configure": "ROOTFS"}
+_DOC = {
+    "": "Command line utility for manipulating NVIDIA GPU containers.",
+    "info": "Query the driver and report its information as well as the devices it detected.",
+    "list": "Query the driver and list the components required in order to configure a container with GPU support.",
+    "configure": (
+        "Configure a container with GPU support by exposing device drivers to it.\n\nThis command enters the namespace of the container "
+        "process referred by PID (or the current parent process if none specified) and performs the necessary steps to ensure that the "
+        "given capabilities are available inside the container.\nIt is assumed that the container has been created but not yet started, "
+        "and the host filesystem is accessible (i.e. chroot/pivot_root hasn't been called)."
+    ),
+}
+_ARGS_DOC = {"": "COMMAND [ARG...]", "configure": "ROOTFS"}
 _MAX_REQUIREMENTS = 32
-_RIGHT_MARGIN = 79  # of argp's help
 _FLAGS = (
     "compute",
     "utility",
@@ -133,63 +147,101 @@ class UsageError:
     stderr: str
 
 
+@frozen
+class Asked:
+    """The command line only asks what the program tells of itself: its exact `stdout`; `unknown`: what is left out there, and why."""
+
+    stdout: str
+    unknown: str | None = None
+
+
 _UNKNOWN = Accounts()
+_BUILD = "what --version says of the build (date, revision, compiler, platform, flags) is not known"
 
 
 class _Refused(Exception):  # noqa: N818 - a predicted failure of the real program
     pass
 
 
-def parse_args(argv: tuple[str, ...], engine: Engine, accounts: Accounts = _UNKNOWN) -> CliArgs | UsageError:
+def parse_args(
+    argv: tuple[str, ...], engine: Engine, accounts: Accounts = _UNKNOWN, *, total_order: bool = True
+) -> CliArgs | UsageError | Asked:
     """Read the arguments after the program name; `accounts` are those of the host, for ``--user``.
 
-    Raises `UnsupportedError` for the options that argp itself adds (``--help``, ``--usage``, ``--version``, ...).
+    `total_order` is argp's of the C library (`nvsim.loader.argp.Program`). Raises `UnsupportedError` for help texts of options that are
+    not known, and for ``--program-name`` where the program goes on.
     """
     try:
-        return _parse(argv, engine, accounts)
+        return _parse(argv, engine, accounts, total_order)
     except _Refused as e:
         return UsageError(str(e))
+    except Ended as e:
+        if e.asked:
+            return Asked(e.stdout, _BUILD if e.asked == "version" else None)
+        return UsageError(e.stderr.removesuffix("\n"))
 
 
-def _parse(argv: tuple[str, ...], engine: Engine, accounts: Accounts) -> CliArgs:
+def _program(argv0: str, command: str, engine: Engine, total_order: bool) -> Program:
+    options = tuple(o for o in (_COMMANDS[command] if command else _MAIN) if engine.has_option(o.name))
+    version = engine.name.removeprefix("v").partition("-")[0]
+    return Program(
+        argv0,
+        options,
+        _DOC[command],
+        _ARGS_DOC.get(command, ""),
+        bug_address=_BUGS,
+        version=f"cli-version: {version}\nlib-version: {version}\n",
+        error_status=1,
+        in_order=not command,
+        total_order=total_order,
+    )
+
+
+def _parse(argv: tuple[str, ...], engine: Engine, accounts: Accounts, total_order: bool) -> CliArgs:
     args = CliArgs("")
-    rest: list[str] = []
-    for name, value in _getopt(PROGRAM, _MAIN, argv, engine, rest, permute=False):
-        if name == "user":
+    main = Reading(_program(PROGRAM, "", engine, total_order), argv)
+    for option, value in main.options():
+        if option.name == "user":
             args = evolve(args, user=_user(value, accounts))
-        elif name == "load-kmods":
+        elif option.name == "load-kmods":
             args = evolve(args, load_kmods=True)
-        elif name == "root":
+        elif option.name == "root":
             args = evolve(args, root=value or "")
-        elif name == "ldcache":
+        elif option.name == "ldcache":
             args = evolve(args, ldcache=value or "")
-        elif name == "no-create-imex-channels":
+        elif option.name == "no-create-imex-channels":
             args = evolve(args, create_imex_channels=False)
+    rest = main.operands
     if not rest or rest[0] not in _COMMANDS:
-        raise _Refused(_usage(PROGRAM, "COMMAND [ARG...]"))
+        raise main.usage()
     command = rest[0]
-    shown = f"{PROGRAM} {command}"
     args = evolve(args, command=command)
-    operands: list[str] = []
-    for name, value in _getopt(shown, _COMMANDS[command], tuple(rest[1:]), engine, operands, permute=True):
-        args = _apply_option(args, name, value or "")
+    reading = Reading(_program(f"{main.name} {command}", command, engine, total_order), tuple(rest[1:]))
+    for option, value in reading.options():
+        args = _apply_option(args, option.name, value or "")
     if command == "configure":
-        for i, operand in enumerate(operands):
-            if i > 0:
-                raise _Refused(_usage(shown, _ARGS_DOC[command]))
-            if not operand.startswith("/") or operand == "/":
-                raise _input_error("invalid rootfs directory")
-            args = evolve(args, rootfs=operand)
-        if not operands:
-            raise _Refused(_usage(shown, _ARGS_DOC[command]))
-        mode = "supervised" if args.pid > 0 else "standalone"
-        return evolve(args, container_flags=(*args.container_flags, mode))
-    if operands:
-        raise _Refused(f"{shown}: Too many arguments\n{_try(shown)}")
+        args = _with_rootfs(args, reading)
+    elif reading.operands:
+        raise reading.error("Too many arguments")
+    if main.name != PROGRAM or reading.name != f"{PROGRAM} {command}":
+        raise UnsupportedError(f"{PROGRAM} {command} under the name of --program-name is not modelled")
     if command == "list" and (len(rest) == 1 or (len(rest) == 2 and args.imex_channels is not None)):
         everything = frozenset({"libraries", "binaries", "ipcs", "firmwares"})
         args = evolve(args, devices="all", mig_config=None, mig_monitor=None, compat32=True, listed=everything)
     return args
+
+
+def _with_rootfs(args: CliArgs, reading: Reading) -> CliArgs:
+    for i, operand in enumerate(reading.operands):
+        if i > 0:
+            raise reading.usage()
+        if not operand.startswith("/") or operand == "/":
+            raise _input_error("invalid rootfs directory")
+        args = evolve(args, rootfs=operand)
+    if not reading.operands:
+        raise reading.usage()
+    mode = "supervised" if args.pid > 0 else "standalone"
+    return evolve(args, container_flags=(*args.container_flags, mode))
 
 
 def _apply_option(args: CliArgs, name: str, value: str) -> CliArgs:
@@ -247,89 +299,3 @@ def _pid(text: str) -> int:
 
 def _input_error(text: str) -> _Refused:
     return _Refused(f"{PROGRAM}: input error: {text}")
-
-
-def _try(name: str) -> str:
-    """The hint that argp adds, in lines as its formatted stream breaks them."""
-    words = f"Try `{name} --help' or `{name} --usage' for more information."
-    return textwrap.fill(words, _RIGHT_MARGIN - 1, break_long_words=False, break_on_hyphens=False)
-
-
-def _usage(name: str, args_doc: str) -> str:
-    return f"Usage: {name} [OPTION...] {args_doc}\n{_try(name)}"
-
-
-def _getopt(
-    shown: str,
-    spec: tuple[_Option, ...],
-    argv: tuple[str, ...],
-    engine: Engine,
-    operands: list[str],
-    *,
-    permute: bool,
-) -> Iterator[tuple[str, str | None]]:
-    """The options (name, value) one by one, as the program meets them; None = no value. `operands` is filled meanwhile.
-
-    Without `permute` the first operand ends the options (ARGP_IN_ORDER's use here).
-    """
-    known = [o for o in spec if engine.has_option(o[0])] + list(_ARGP)
-    todo = list(argv)
-    while todo:
-        word = todo.pop(0)
-        if word == "--":
-            operands += todo
-            return
-        if not word.startswith("-") or word == "-":
-            operands.append(word)
-            if not permute:
-                operands += todo
-                return
-        elif word.startswith("--"):
-            yield _long(shown, known, word[2:], todo)
-        else:
-            yield from _short(shown, known, word[1:], todo)
-
-
-def _modelled(shown: str, name: str) -> str:
-    """`name`, if it is no option of argp's own. Raises `UnsupportedError`."""
-    if any(name == o[0] for o in _ARGP):
-        raise UnsupportedError(f"{shown} --{name} is not modelled")
-    return name
-
-
-def _long(shown: str, known: list[_Option], word: str, todo: list[str]) -> tuple[str, str | None]:
-    name, eq, value = word.partition("=")
-    found = [o for o in known if o[0] == name] or [o for o in known if o[0].startswith(name)]
-    if not found:
-        raise _Refused(f"{shown}: unrecognized option '--{word}'\n{_try(shown)}")
-    if len(found) > 1:
-        many = "".join(f" '--{o[0]}'" for o in found)
-        raise _Refused(f"{shown}: option '--{word}' is ambiguous; possibilities:{many}\n{_try(shown)}")
-    full, _, takes = found[0]
-    if eq and takes == _NO:
-        raise _Refused(f"{shown}: option '--{full}' doesn't allow an argument\n{_try(shown)}")
-    if takes == _REQUIRED and not eq:
-        if not todo:
-            raise _Refused(f"{shown}: option '--{full}' requires an argument\n{_try(shown)}")
-        return _modelled(shown, full), todo.pop(0)
-    return _modelled(shown, full), value if eq else None
-
-
-def _short(shown: str, known: list[_Option], letters: str, todo: list[str]) -> Iterator[tuple[str, str | None]]:
-    while letters:
-        letter, letters = letters[0], letters[1:]
-        found = next((o for o in known if o[1] == letter), None)
-        if found is None:
-            raise _Refused(f"{shown}: invalid option -- '{letter}'\n{_try(shown)}")
-        name, _, takes = found
-        _modelled(shown, name)
-        if takes == _NO:
-            yield name, None
-            continue
-        if takes == _REQUIRED and not letters:
-            if not todo:
-                raise _Refused(f"{shown}: option requires an argument -- '{letter}'\n{_try(shown)}")
-            yield name, todo.pop(0)
-        else:
-            yield name, letters or None
-        return

@@ -105,7 +105,7 @@ def dlopen_in_root(
     The C library of the outer system came along: its libraries are in the process before the change of root.
     """
     view = root.tree
-    loader, directory = _process_loader(host, view)
+    loader, directory = process_loader(host, view)
     editor = RootFS(root).edit()
     resolver = Resolver(view)
     brought = []
@@ -122,7 +122,7 @@ def dlopen_in_root(
     return None if result.ok else result.error
 
 
-def _process_loader(host: HostProfile, view: Tree) -> tuple[LoaderFacts, tuple[str, ...]]:
+def process_loader(host: HostProfile, view: Tree) -> tuple[LoaderFacts, tuple[str, ...]]:
     """The dynamic loader that the engine's own process runs with, and where the C library that belongs to it may lie."""
     libc = host.os.get("libc")
     told = libc.get("interp") if isinstance(libc, Mapping) else None

@@ -6,29 +6,33 @@ Source: libnvidia-container ``src/cli/configure.c``, ``src/cli/list.c``, ``src/c
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
+from nvsim.errors import UnsupportedError
 from nvsim.frozen import evolve, frozen
 from nvsim.host.profile import HostProfile
 from nvsim.inject.host_view import host_view
 from nvsim.inject.legacy.accounts import accounts_of
-from nvsim.inject.legacy.args import PROGRAM, CliArgs, UsageError, parse_args
+from nvsim.inject.legacy.args import PROGRAM, Asked, CliArgs, UsageError, parse_args
 from nvsim.inject.legacy.container import container_facts, keep_compat
 from nvsim.inject.legacy.devices import Selection, select_devices, select_mig_admin
 from nvsim.inject.legacy.engine import Engine, engine_named
 from nvsim.inject.legacy.host import DriverInfo, HostFacts, discover
-from nvsim.inject.legacy.nvml import start_nvml, wsl_stores
+from nvsim.inject.legacy.nvml import process_loader, start_nvml, wsl_stores
 from nvsim.inject.legacy.paths import EngineFailure, Root
 from nvsim.inject.legacy.plan import Setting, ldconfig_plan, plan_steps
 from nvsim.inject.legacy.requirements import Facts, check_requirement
 from nvsim.inject.plan import InjectionPlan, PlannedLink, PlannedMount, Skipped
+from nvsim.loader.versions import libc_version
 from nvsim.rootfs.node import File
 from nvsim.rootfs.resolve import Resolved, resolve
 from nvsim.rootfs.tree import Tree
 
 ROOTFS = "<rootfs>"  # stands for the container root's path in messages
 _PID = "--pid=1"
+_TOTAL_ORDER = (2, 34)  # of glibc: how argp sorts options in its messages
 _T = TypeVar("_T")
 
 
@@ -38,13 +42,14 @@ class _Stopped(Exception):  # noqa: N818 - a predicted failure of the real progr
 
 @frozen
 class CliRun:
-    """What a run came to before anything is mounted: `exit` and `stderr` when it failed, `stdout` of list and info, the plan of
-    configure."""
+    """What a run came to before anything is mounted: `exit` and `stderr` when it failed, `stdout` of list, info and help, the plan of
+    configure. `unknown`: what its stdout leaves out."""
 
     exit: int
     stdout: tuple[str, ...] = ()
     stderr: str | None = None
     plan: InjectionPlan | None = None
+    unknown: str | None = None
 
 
 @frozen
@@ -82,7 +87,9 @@ def plan_legacy(
     name = engine if isinstance(engine, str) else engine.name
     if run.plan is not None:
         return run.plan
-    return InjectionPlan("legacy", failure=run.stderr or "", engine_version=name)
+    if run.stderr is None:
+        raise UnsupportedError(f"{PROGRAM} {shlex.join(argv)} configures no container")
+    return InjectionPlan("legacy", failure=run.stderr, engine_version=name)
 
 
 def run_cli(
@@ -94,7 +101,12 @@ def run_cli(
     """
     if isinstance(engine, str):
         engine = engine_named(engine)
-    args = parse_args(tuple(argv), engine, accounts_of(host.tree))
+    accounts = accounts_of(host.tree)
+    args = parse_args(tuple(argv), engine, accounts)
+    if isinstance(args, Asked) and libc_version(process_loader(host, host.tree)[0].version) < _TOTAL_ORDER:
+        args = parse_args(tuple(argv), engine, accounts, total_order=False)
+    if isinstance(args, Asked):
+        return CliRun(0, stdout=tuple(args.stdout.splitlines()), unknown=args.unknown)
     if isinstance(args, UsageError):
         return CliRun(1, stderr=args.stderr)
     try:
