@@ -88,15 +88,34 @@ def test_guix_has_a_cache_of_its_own_that_is_not_modelled() -> None:
 
 
 def test_a_loader_without_its_version_is_dated_by_what_it_can_do() -> None:
-    old = loader_facts(glibc(("/lib64", "/usr/lib64"), "", ""))
-    tunable = loader_facts(glibc(("/lib64", "/usr/lib64"), "", "", "GLIBC_TUNABLES"))
-    newer = loader_facts(glibc(("/lib64", "/usr/lib64"), "", "", "GLIBC_TUNABLES", "--preload"))
-    assert old and tunable and newer
-    assert [f.version for f in (old, tunable, newer)] == ["2.17", "2.28", "2.31"]
+    marks = {
+        "2.17": "",
+        "2.23": "audit changed filename %s -> %s",
+        "2.26": "GLIBC_TUNABLES",
+        "2.28": "cannot allocate dependency buffer",
+        "2.30": "--preload",
+        "2.31": "activating NODELETE for %s [%lu]",
+        "2.32": "Fatal glibc error: Too many audit modules requested",
+    }
+    found = [loader_facts(glibc(("/lib64", "/usr/lib64"), "", "", *list(marks.values())[:n])) for n in range(1, 8)]
+    assert [f.version for f in found if f] == list(marks)
+    old, tunable = found[0], found[2]
+    assert old and tunable
     assert "does not tell its version" in old.assumed[0]
-    named = with_named_version(tunable, "ld-2.26.so")
-    assert (named.version, named.assumed) == ("2.26", ())
+    named = with_named_version(tunable, "ld-2.27.so")
+    assert (named.version, named.assumed) == ("2.27", ())
     assert with_named_version(old, "ld-linux-x86-64.so.2") == old
+
+
+def test_a_mark_of_a_later_release_that_was_taken_over_dates_nothing() -> None:
+    taken_over = (
+        "audit changed filename",
+        "GLIBC_TUNABLES",
+        "cannot allocate dependency buffer",
+        "activating NODELETE",
+    )
+    facts = loader_facts(glibc(("/lib64", "/usr/lib64"), "", "", *taken_over))
+    assert facts is not None and facts.version == "2.28"
 
 
 def test_musl_tells_its_path_and_version() -> None:

@@ -30,8 +30,18 @@ _MUSL_VERSION = re.compile(rb"\0(1\.[12]\.\d+)(?:-[^\0]*)?\0")
 _LIBGCOMPAT = re.compile(rb"(/[A-Za-z0-9_./+-]*libgcompat\.so[.0-9]*)")
 _MUSL_PATH_FILE = re.compile(rb"/etc/(ld-musl-[a-z0-9_-]+\.path)\0")
 _LDCONFIG_ONLY = b"Can't create temporary cache file"
-# What a loader without a release in it (up to 2.32) shows of its age: the newest mark counts.
-_AGE = ((b"--preload", "2.31"), (b"GLIBC_TUNABLES", "2.28"), (b"", "2.17"))
+# What a loader without a release in it (up to 2.32) shows of its age: texts by the release that brought them (``elf/dl-load.c``, tunables being
+# built by default, ``elf/dl-deps.c``, ``elf/rtld.c``, ``elf/dl-open.c``, ``elf/rtld.c``). A mark counts where all before it are there:
+# Red Hat's 2.28 has later ones for fixes that were taken over.
+_AGE = (
+    (b"audit changed filename", "2.23"),
+    (b"GLIBC_TUNABLES", "2.26"),
+    (b"cannot allocate dependency buffer", "2.28"),
+    (b"--preload\0", "2.30"),
+    (b"activating NODELETE", "2.31"),
+    (b"Too many audit modules requested", "2.32"),
+)
+_OLDEST = "2.17"
 _NO_VERSION = "the loader's file does not tell its version"
 _NEAR = 4096  # bytes between the built-in directories and the array of their lengths, in the loaders seen so far
 
@@ -53,7 +63,7 @@ def loader_facts(data: bytes) -> LoaderFacts | None:
     if release is not None:
         version = release[1].decode()
     else:
-        version = next(v for mark, v in _AGE if mark in data)
+        version = _age(data)
         assumed.append(f"{_NO_VERSION}: taken for glibc {version}")
     if not dirs:
         assumed.append("the loader's built-in directories cannot be read from the file")
@@ -70,6 +80,15 @@ def loader_facts(data: bytes) -> LoaderFacts | None:
         preload[1].decode() if preload else None,
         assumed=tuple(assumed),
     )
+
+
+def _age(data: bytes) -> str:
+    version = _OLDEST
+    for mark, since in _AGE:
+        if mark not in data:
+            break
+        version = since
+    return version
 
 
 def _gcompat(data: bytes) -> LoaderFacts:
