@@ -32,7 +32,7 @@ from nvsim.toolkit.releases import release_of
         ),
         (
             "[nvidia-container-runtime.modes.jit-cdi]\n",
-            "nvidia-container-runtime.modes.jit-cdi is ignored: releases from 1.18.0 know this key, 1.17.8 does not",
+            "nvidia-container-runtime.modes.jit-cdi is ignored: releases from 1.18.1 know this key, 1.17.8 does not",
         ),
     ],
 )

@@ -45,7 +45,7 @@ def answer(kind: str, query: dict[str, Any]) -> dict[str, Any]:
 
 
 def _ctk(query: Query) -> dict[str, Any]:
-    """``nvidia-ctk cdi generate`` or ``nvidia-ctk cdi transform root``."""
+    """``nvidia-ctk cdi generate`` or ``nvidia-ctk cdi transform root``; what else there is, `nvsim.queries.ctk` answers."""
     words = [a for a in _require(query, "argv", list)[1:] if not a.startswith("-")]
     args = query["argv"]
     if words[:2] == ["cdi", "generate"]:
@@ -57,7 +57,9 @@ def _ctk(query: Query) -> dict[str, Any]:
         result = run_transform(args[args.index("root") + 1 :], text, query.get("env") or {})
         out = {"output": spec_to_json(result.specs[0]) if result.specs else None}
     else:
-        raise InputError("only 'nvidia-ctk cdi generate' and 'nvidia-ctk cdi transform root' are modelled")
+        from nvsim.queries import ctk
+
+        return ctk.answer(query)
     return {"rc": result.rc, **out, "log": [list(line) for line in result.log]}
 
 

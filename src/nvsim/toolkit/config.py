@@ -23,7 +23,7 @@ from nvsim.toolkit.toml_tree import Table, TomlError
 OVERRIDE = "NVIDIA_CTK_CONFIG_FILE_PATH"
 _RELATIVE = "nvidia-container-runtime/config.toml"
 _SUSE = ("suse", "opensuse")
-_NO_STACK = "runtime: goroutine stack exceeds 1000000000-byte limit\nfatal error: stack overflow\n"
+NO_STACK = "runtime: goroutine stack exceeds 1000000000-byte limit\nfatal error: stack overflow\n"
 
 
 class ConfigError(Exception):
@@ -107,11 +107,11 @@ def load_config(text: str | None, release: Release, host: HostDefaults = PLAIN_H
         return base if text is None else _sections(text, release, base)
     if text is not None:
         try:
-            tree = read_toml(text)
+            tree = read_toml(text, unsigned=release.toml_unsigned)
         except TomlError as e:
             raise load_error(str(e), release) from None
         if release.config_keys_noted and "" in tree.values:
-            raise ConfigCrash(_NO_STACK)  # the tables below the empty key are looked for in the whole tree, for ever
+            raise ConfigCrash(NO_STACK)  # the tables below the empty key are looked for in the whole tree, for ever
         try:
             base = _filled(base, tree, release.version)
         except _Mismatch as e:
@@ -228,7 +228,7 @@ def _sections(text: str, release: Release, base: ToolkitConfig) -> ToolkitConfig
     A wrong type among the former crashes it.
     """
     try:
-        tree = read_toml(text)
+        tree = read_toml(text, unsigned=release.toml_unsigned)
     except TomlError as e:
         raise load_error(str(e), release) from None
     config, version = base, release.version

@@ -18,23 +18,34 @@ T = TypeVar("T")
 
 @frozen
 class Key:
-    """A key or table: its name in the file, its Go type as error texts print it, the releases [since, until) that know it."""
+    """A key or table: its name in the file, its Go type as error texts print it, the releases [since, until) that know it.
+
+    `omit_empty`: it is left out of a default configuration when it is empty.
+    """
 
     name: str
     go_type: str
     since: Version = ()
     until: Version | None = None
+    omit_empty: bool = False
 
     def known_to(self, version: Version) -> bool:
         return self.since <= version and (self.until is None or version < self.until)
 
 
-def _key(name: str, go_type: str, default: Any, since: Version = (), until: Version | None = None) -> Any:
-    return field(default=default, metadata={_KEY: Key(name, go_type, since, until)})
+def _key(
+    name: str,
+    go_type: str,
+    default: Any,
+    since: Version = (),
+    until: Version | None = None,
+    omit_empty: bool = False,
+) -> Any:
+    return field(default=default, metadata={_KEY: Key(name, go_type, since, until, omit_empty)})
 
 
-def _table(name: str, go_type: str, cls: type[T], since: Version = ()) -> T:
-    made: T = field(factory=cls, metadata={_KEY: Key(name, go_type, since)})
+def _table(name: str, go_type: str, cls: type[T], since: Version = (), omit_empty: bool = False) -> T:
+    made: T = field(factory=cls, metadata={_KEY: Key(name, go_type, since, None, omit_empty)})
     return made
 
 
@@ -48,7 +59,7 @@ class CliSection:
     debug: str = _key("debug", "string", "")
     ldcache: str = _key("ldcache", "string", "")
     load_kmods: bool = _key("load-kmods", "bool", True)
-    no_pivot: bool = _key("no-pivot", "bool", False)
+    no_pivot: bool = _key("no-pivot", "bool", False, omit_empty=True)
     no_cgroups: bool = _key("no-cgroups", "bool", False)
     user: str = _key("user", "string", "")
     ldconfig: str = _key("ldconfig", "config.ldconfigPath", "@/sbin/ldconfig")
@@ -64,7 +75,7 @@ class CtkSection:
 @frozen
 class CsvMode:
     mount_spec_path: str = _key("mount-spec-path", "string", "/etc/nvidia-container-runtime/host-files-for-container.d")
-    compat_container_root: str = _key("compat-container-root", "string", "", since=(1, 19, 0))
+    compat_container_root: str = _key("compat-container-root", "string", "", since=(1, 19, 0), omit_empty=True)
 
 
 @frozen
@@ -76,13 +87,15 @@ class CdiMode:
 
 @frozen
 class JitCdiMode:
-    feature_flags: tuple[str, ...] = _key("nvcdi-feature-flags", "[]nvcdi.FeatureFlag", ())
-    disable_hooks: tuple[str, ...] = _key("nvcdi-disable-hooks", "[]nvcdi.HookName", (), since=(1, 20, 0))
+    feature_flags: tuple[str, ...] = _key("nvcdi-feature-flags", "[]nvcdi.FeatureFlag", (), omit_empty=True)
+    disable_hooks: tuple[str, ...] = _key(
+        "nvcdi-disable-hooks", "[]nvcdi.HookName", (), since=(1, 20, 0), omit_empty=True
+    )
 
 
 @frozen
 class LegacyMode:
-    cuda_compat_mode: str = _key("cuda-compat-mode", "config.cudaCompatMode", "ldconfig")
+    cuda_compat_mode: str = _key("cuda-compat-mode", "config.cudaCompatMode", "ldconfig", omit_empty=True)
 
 
 @frozen
@@ -91,7 +104,7 @@ class Modes:
 
     csv: CsvMode = _table("csv", "config.csvModeConfig", CsvMode)
     cdi: CdiMode = _table("cdi", "config.cdiModeConfig", CdiMode, since=(1, 11, 0))
-    jit_cdi: JitCdiMode = _table("jit-cdi", "config.jitCDIModeConfig", JitCdiMode, since=(1, 18, 0))
+    jit_cdi: JitCdiMode = _table("jit-cdi", "config.jitCDIModeConfig", JitCdiMode, since=(1, 18, 1), omit_empty=True)
     legacy: LegacyMode = _table("legacy", "config.legacyModeConfig", LegacyMode, since=(1, 17, 7))
 
 
@@ -115,7 +128,7 @@ class HookSection:
 
 
 def _feature(name: str, since: Version, until: Version | None = None) -> bool | None:
-    made: bool | None = _key(name, "config.feature", None, since, until)
+    made: bool | None = _key(name, "config.feature", None, since, until, omit_empty=True)
     return made
 
 
@@ -151,7 +164,7 @@ class ToolkitConfig:
     ctk: CtkSection = _table("nvidia-ctk", "config.CTKConfig", CtkSection)
     runtime: RuntimeSection = _table("nvidia-container-runtime", "config.RuntimeConfig", RuntimeSection)
     hook: HookSection = _table("nvidia-container-runtime-hook", "config.RuntimeHookConfig", HookSection)
-    features: Features = _table("features", "config.features", Features, since=(1, 15, 0))
+    features: Features = _table("features", "config.features", Features, since=(1, 15, 0), omit_empty=True)
     given: frozenset[str] = frozenset()
 
 

@@ -18,7 +18,7 @@ from nvsim.toolkit.toml_tree import Table, TomlError
 def unread_keys(text: str, release: Release) -> tuple[str, ...]:
     """One sentence for each key or table that the release does not know, in the order of the file; none for a text that is no TOML."""
     try:
-        tree = read_toml(text)
+        tree = read_toml(text, unsigned=release.toml_unsigned)
     except TomlError:
         return ()
     known = _known(ToolkitConfig(), "")

@@ -115,6 +115,14 @@ class Release:
     joined_log_flag_crashes: bool = field(kw_only=True)
     unresolved_devices_told: bool = field(kw_only=True)
     nvml_calls_need_old_linker: bool = field(kw_only=True)
+    toml_unsigned: bool = field(kw_only=True)
+    ctk_library: Literal["2.3", "2.27.1", "2.27.2", "2.27.4", "3.4", "3.6", "3.10"] = field(kw_only=True)
+    ctk_commands: tuple[str, ...] = field(kw_only=True)
+    ctk_options: tuple[str, ...] = field(kw_only=True)
+    config_set: Literal["value", "type-exact", "type"] = field(kw_only=True)
+    config_lists: Literal["comma", "option", "option-or-comma"] = field(kw_only=True)
+    config_comments: Literal["values-not-suse", "values", "values-not-set", "values-not-told"] = field(kw_only=True)
+    config_default_makes_directory: bool = field(kw_only=True)
 
 
 _VERSION = re.compile(r"v?(\d{1,6})(?:\.(\d{1,6}))?(?:\.(\d{1,6}))?(?:\+(\d{1,6})|[-+~].*)?", re.ASCII)

@@ -375,6 +375,12 @@ BEHAVIOURS = (
         ("1.14.4", ("docker-runc", "runc", "crun"), "docker-runc, runc, crun"),
         ("1.18.0", ("runc", "crun"), "runc, crun"),
     ),
+    _behaviour(
+        "toml_unsigned",
+        "an integer above 2**63 - 1 in config.toml",
+        ("", False, "is an error"),
+        ("1.14.6", True, "is an unsigned one"),
+    ),
     # ---- the command line of nvidia-container-cli --------------------------------------------------------------------
     _behaviour(
         "default_ldconfig",
@@ -631,6 +637,65 @@ BEHAVIOURS = (
         ("", "major-and-cache", "a higher driver branch than the host's, in an image with ld.so.cache"),
         ("1.18.1", "major", "a higher driver branch than the host's"),
         ("1.19.0", "note", "what the note in the library says, else a higher driver branch"),
+    ),
+    # ---- nvidia-ctk --------------------------------------------------------------------------------------------------
+    _behaviour(
+        "ctk_library",
+        "the release of urfave/cli, which reads nvidia-ctk's command line and writes its help",
+        ("", "2.3", "2.3"),
+        ("1.14.6", "2.27.1", "2.27.1: lists are split at commas; each help text lists its own options"),
+        ("1.16.0", "2.27.2", "2.27.2: usage lines without `[arguments...]`"),
+        ("1.16.2", "2.27.4", "2.27.4: usage lines without a blank at their end"),
+        (
+            "1.18.0",
+            "3.4",
+            "3.4: options may follow words, those of the program are known below; errors are told on stderr",
+        ),
+        ("1.19.0", "3.6", "3.6: `--option=` is an error; `--version` is not known below"),
+        ("1.20.0", "3.10", "3.10: `--option=` is the empty text; a command shows its help after an error"),
+    ),
+    _behaviour(
+        "ctk_commands",
+        "the commands of nvidia-ctk",
+        ("", ("hook",), "hook"),
+        ("1.11.0", ("hook", "runtime"), "also runtime"),
+        ("1.12.0", ("hook", "runtime", "info", "cdi", "system"), "also info, cdi, system"),
+        ("1.14.0", ("hook", "runtime", "info", "cdi", "system", "config"), "also config"),
+    ),
+    _behaviour(
+        "ctk_options",
+        "the options of nvidia-ctk that stand before its commands",
+        ("", ("debug",), "--debug"),
+        ("1.14.0", ("debug", "quiet"), "also --quiet"),
+        ("1.18.0", ("debug", "quiet", "config"), "also --config"),
+    ),
+    _behaviour(
+        "config_set",
+        "what `nvidia-ctk config --set` takes a setting for",
+        ("", "value", "for what its value in the configuration is; lists and settings without a value cannot be set"),
+        ("1.14.4", "type-exact", "for what its key is; keys that are left out when empty (no-pivot) are not known"),
+        ("1.15.0", "type", "for what its key is; `nil` removes a feature"),
+    ),
+    _behaviour(
+        "config_lists",
+        "what separates the items of a list in `nvidia-ctk config --set`",
+        ("", "comma", "a comma"),
+        ("1.16.0", "option", "a colon, or what --set-list-separator says"),
+        ("1.18.0", "option-or-comma", "the same, or a comma where it does not occur"),
+    ),
+    _behaviour(
+        "config_comments",
+        "which settings `nvidia-ctk config` writes as comments, of those that have an example",
+        ("", "values-not-suse", "those that are empty, missing or like the example; not the user on SUSE"),
+        ("1.14.4", "values", "the same; not a user on SUSE that is like the example"),
+        ("1.19.0", "values-not-set", "the same, without those that --set names"),
+        ("1.20.0", "values-not-told", "the same, without those that the file holds"),
+    ),
+    _behaviour(
+        "config_default_makes_directory",
+        "a missing directory for the output of `nvidia-ctk config default`",
+        ("", True, "is made"),
+        ("1.18.0", False, "is an error"),
     ),
     # ---- builds ------------------------------------------------------------------------------------------------------
     _behaviour(

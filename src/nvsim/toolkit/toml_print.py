@@ -62,18 +62,20 @@ def go_syntax(value: Any) -> str:
 # ---- TOML
 
 
-def table_text(table: Table, path: str = "", indent: str = "") -> str:
-    """The text of a table whose dotted name is `path`: plain values by name first, then tables, each level two blanks deeper."""
+def table_text(table: Table, path: str = "", indent: str = "", step: str = "  ") -> str:
+    """The text of a table whose dotted name is `path`: plain values by name first, then tables, each level deeper by `step`."""
     out = []
     for key in sorted(k for k, v in table.values.items() if isinstance(v, Value)):
-        out.append(f"{indent}{key_text(key)} = {value_text(table.get(key))}\n")
+        node = table.values[key]
+        mark = "# " if isinstance(node, Value) and node.commented else ""
+        out.append(f"{indent}{mark}{key_text(key)} = {value_text(table.get(key))}\n")
     for key in sorted(k for k, v in table.values.items() if not isinstance(v, Value)):
         node = table.values[key]
         name = f"{path}.{key_text(key)}" if path else key_text(key)
         left, right = ("[[", "]]") if isinstance(node, list) else ("[", "]")
         for child in node if isinstance(node, list) else [node]:
             assert isinstance(child, Table)
-            out.append(f"\n{indent}{left}{name}{right}\n{table_text(child, name, indent + '  ')}")
+            out.append(f"\n{indent}{left}{name}{right}\n{table_text(child, name, indent + step, step)}")
     return "".join(out)
 
 

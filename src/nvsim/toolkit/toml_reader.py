@@ -15,20 +15,34 @@ from nvsim.toolkit import toml_tokens as words
 from nvsim.toolkit.toml_print import go_syntax
 from nvsim.toolkit.toml_scalars import at_token, position_of
 from nvsim.toolkit.toml_tokens import Token, tokens_of
-from nvsim.toolkit.toml_tree import Moment, Position, Table, TomlError, Value, is_tables
+from nvsim.toolkit.toml_tree import (
+    Moment,
+    Position,
+    Table,
+    TomlError,
+    Value,
+    get_path,
+    is_tables,
+    set_path,
+    step_into,
+)
 
 _BARE = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-")
 _BOM = "\ufeff"
 
 
-def read_toml(text: str) -> Table:
-    """The tree of a TOML text, with or without a byte order mark. Raises `TomlError`."""
-    return _Parser(tokens_of(text.removeprefix(_BOM))).run()
+def read_toml(text: str, *, unsigned: bool = True) -> Table:
+    """The tree of a TOML text, with or without a byte order mark. Raises `TomlError`.
+
+    `unsigned`: integers from 2**63 to 2**64 - 1 are values (go-toml 1.9.5), not errors (1.9.4).
+    """
+    return _Parser(tokens_of(text.removeprefix(_BOM)), unsigned).run()
 
 
 class _Parser:
-    def __init__(self, tokens: list[Token]) -> None:
+    def __init__(self, tokens: list[Token], unsigned: bool) -> None:
         self.tokens = tokens
+        self.unsigned = unsigned
         self.at = 0
         self.root = Table(Position(1, 1))
         self.current: list[str] = []
@@ -72,11 +86,11 @@ class _Parser:
         path = _split_key(key, "invalid table array key")
         with suppress(TomlError):  # the library does not look
             _make_tables(self.root, path[:-1], position_of(start))
-        found = _get(self.root, path)
+        found = get_path(self.root, path)
         if found is not None and not is_tables(found):
             raise at_token(key, f"key {key} is already assigned and not of type table array")
         array: list[Table] = [*(found or ()), Table(position_of(start))]
-        _set(self.root, path, array)
+        set_path(self.root, path, array)
         self.current = path
         last = False
         kept = []
@@ -99,7 +113,7 @@ class _Parser:
             _make_tables(self.root, path, position_of(start))
         except TomlError as e:
             raise at_token(key, str(e)) from None
-        found = _get(self.root, path)
+        found = get_path(self.root, path)
         if isinstance(found, Table) and found.inline:
             raise at_token(key, f"could not re-define exist inline table or its sub-table : {'.'.join(path)}")
         self.expect("]")
@@ -113,13 +127,13 @@ class _Parser:
         name = _split_key(key, "invalid key")
         value = self.value()
         path = [*self.current, *name[:-1]]
-        target = _get(self.root, path)
+        target = get_path(self.root, path)
         if target is None:
             try:
                 _make_tables(self.root, path, position_of(key))
             except TomlError as e:
                 raise at_token(key, f"could not create intermediate group: {e}") from None
-            target = _get(self.root, path)
+            target = get_path(self.root, path)
         if is_tables(target):
             target = target[-1]
         if not isinstance(target, Table):
@@ -143,7 +157,7 @@ class _Parser:
         if kind in (words.INF, words.NAN):
             return float(token.text)
         if kind == words.INTEGER:
-            return scalars.integer(token)
+            return scalars.integer(token, unsigned=self.unsigned)
         if kind == words.FLOAT:
             return scalars.floating(token)
         if kind in (words.LOCAL_DATE, words.LOCAL_TIME):
@@ -205,7 +219,7 @@ class _Parser:
                 key = self.take()
                 self.expect("=")
                 path = _split_key(key, "invalid key")
-                _set(table, path, self.value())
+                set_path(table, path, self.value())
             elif token.kind == ",":
                 if previous is not None and previous.kind == ",":
                     raise at_token(token, "need field between two commas in inline table")
@@ -222,23 +236,6 @@ class _Parser:
 # ---- the tree
 
 
-def _step(node: Any) -> Table | None:
-    """The table to go on from: the table itself, or the newest one of an array."""
-    if isinstance(node, list):
-        return node[-1] if node else None
-    return node if isinstance(node, Table) else None
-
-
-def _get(root: Table, path: Sequence[str]) -> Any:
-    """What a path names: a bare value, `Table`, list of `Table`s, or None."""
-    table: Table | None = root
-    for key in path[:-1]:
-        table = _step(table.values.get(key)) if table is not None else None
-    if table is None or not path:
-        return table
-    return table.get(path[-1])
-
-
 def _make_tables(root: Table, path: Sequence[str], position: Position) -> None:
     """Make the missing tables of a path. Raises `TomlError` (without a position) where something else stands."""
     table = root
@@ -246,25 +243,10 @@ def _make_tables(root: Table, path: Sequence[str], position: Position) -> None:
         node = table.values.get(key)
         if node is None:
             node = table.values[key] = Table(position, inline=table.inline)
-        following = _step(node)
+        following = step_into(node)
         if following is None:
             raise TomlError(f"unknown type for path {'.'.join(path)} ({key}): *toml.tomlValue ({go_syntax(node)})")
         table = following
-
-
-def _set(root: Table, path: Sequence[str], value: Any) -> None:
-    """Put a value where a path says; a key on the way that is no table is passed over, as the library does."""
-    table = root
-    for i, key in enumerate(path[:-1]):
-        node = table.values.get(key)
-        if node is None:
-            node = table.values[key] = Table(Position(root.position.line + i, root.position.column))
-        table = _step(node) or table
-    if isinstance(value, Table) or is_tables(value):
-        table.values[path[-1]] = value
-    else:
-        place = Position(table.position.line + len(table.values) + 1, table.position.column)
-        table.values[path[-1]] = Value(value, place)
 
 
 # ---- keys

@@ -26,8 +26,9 @@ def position_of(token: Token) -> Position:
     return Position(token.line, token.column)
 
 
-def integer(token: Token) -> int:
-    """The value of an integer word. Raises `TomlError`."""
+def integer(token: Token, *, unsigned: bool) -> int:
+    """The value of an integer word; `unsigned`: also of those that only an unsigned one of 64 bits holds. Raises `TomlError`."""
+    parser = "ParseUint" if unsigned else "ParseInt"
     digits = token.text.replace("_", "")
     base = _BASES.get(digits[:2], 10) if len(digits) >= 3 else 10
     if base == 10 and len(digits) >= 3 and digits[0] == "0":
@@ -37,9 +38,9 @@ def integer(token: Token) -> int:
     try:
         value = int(number, base)
     except ValueError:
-        raise at_token(token, f"strconv.ParseUint: parsing {go_quote(number)}: invalid syntax") from None
-    if not -(2**63) <= value < 2**64:
-        function = "ParseInt" if number.startswith("-") else "ParseUint"
+        raise at_token(token, f"strconv.{parser}: parsing {go_quote(number)}: invalid syntax") from None
+    if not -(2**63) <= value < 2 ** (64 if unsigned else 63):
+        function = "ParseInt" if number.startswith("-") else parser
         raise at_token(token, f"strconv.{function}: parsing {go_quote(number)}: value out of range")
     return value
 

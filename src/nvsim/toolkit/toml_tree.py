@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from nvsim.frozen import define, field, frozen
@@ -34,10 +35,11 @@ class Moment:
 
 @frozen
 class Value:
-    """A string, bool, int, float, `Moment`, or a list of such values, `Table`s and lists."""
+    """A string, bool, int, float, `Moment`, or a list of such values, `Table`s and lists. `commented`: it is written as a comment."""
 
     value: Any
     position: Position
+    commented: bool = False
 
 
 @define
@@ -63,3 +65,45 @@ class Table:
 def is_tables(value: Any) -> bool:
     """Whether a value is an array of tables: every item is a table, and there is one."""
     return isinstance(value, list) and bool(value) and all(isinstance(v, Table) for v in value)
+
+
+# ---- paths
+
+
+def get_path(root: Table, path: Sequence[str]) -> Any:
+    """What a path names: a bare value, `Table`, list of `Table`s, or None. In an array of tables the newest one counts."""
+    table: Table | None = root
+    for key in path[:-1]:
+        table = step_into(table.values.get(key)) if table is not None else None
+    if table is None or not path:
+        return table
+    return table.get(path[-1])
+
+
+def set_path(root: Table, path: Sequence[str], value: Any, *, commented: bool = False) -> None:
+    """Put a value where a path says; a key on the way that is no table is passed over, as the library does."""
+    table = root
+    for i, key in enumerate(path[:-1]):
+        node = table.values.get(key)
+        if node is None:
+            node = table.values[key] = Table(Position(root.position.line + i, root.position.column))
+        table = step_into(node) or table
+    if isinstance(value, Table) or is_tables(value):
+        table.values[path[-1]] = value
+    else:
+        place = Position(table.position.line + len(table.values) + 1, table.position.column)
+        table.values[path[-1]] = Value(value, place, commented)
+
+
+def delete_path(root: Table, path: Sequence[str]) -> None:
+    """Remove what a path names, if it is there."""
+    table = get_path(root, path[:-1])
+    if isinstance(table, Table):
+        table.values.pop(path[-1], None)
+
+
+def step_into(node: Any) -> Table | None:
+    """The table to go on from: the table itself, or the newest one of an array."""
+    if isinstance(node, list):
+        return node[-1] if node else None
+    return node if isinstance(node, Table) else None
