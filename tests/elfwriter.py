@@ -197,7 +197,7 @@ class _Writer:
         entries.append((0, 0))
         dyn = b"".join(self.pack_word(t) + self.pack_word(v) for t, v in entries)
 
-        entry = 0
+        entry = int(facts.entry)  # 1: nobody runs it
         if self.program is not None:
             entry = self._code(data_vaddr, got, debug_at)
         if tail:

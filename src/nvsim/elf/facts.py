@@ -29,7 +29,8 @@ class ElfFacts:
     `undef_lazy` (those of DT_JMPREL: bound at the first call, unless `flags_1` holds DF_1_NOW) are in relocation order, strong
     references only, written NAME or NAME@VERSION. `stack` is "rw", "rwx" or None (no PT_GNU_STACK). `truncate` says that the file ends
     after that many bytes, which is too early. `malformed` is what a loader objects to although the ELF magic is there, in the words of
-    glibc where it has some (see `nvsim.elf.header`).
+    glibc where it has some (see `nvsim.elf.header`). `entry` False: e_entry is 0, as in most shared libraries: run as a program, it jumps to
+    where it is mapped and crashes.
     """
 
     elf_class: int = 64
@@ -60,6 +61,7 @@ class ElfFacts:
     truncate: int | None = None
     so_strings: tuple[str, ...] = ()
     malformed: str | None = None
+    entry: bool = True
     extra: Mapping[str, Any] = field(factory=dict, hash=False)
 
 
@@ -82,6 +84,7 @@ _PLAIN = (
     "nodyn",
     "truncate",
     "malformed",
+    "entry",
 )
 
 

@@ -136,6 +136,7 @@ def read_fast(fd: int, size: int, head: bytes, header: Header, symbols: bool) ->
         "isa_needed": isa,
         "malformed": malformed,
         "nodyn": dynamic is None,
+        "entry": header.entry,
     }
     if interp is not None:
         if interp[-1:] != b"\0":

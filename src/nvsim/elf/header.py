@@ -67,7 +67,7 @@ def machine_number(name: str) -> int | None:
 class Header:
     """The header of one file. `is64` and `little` tell the layout of the file, which `elf_class` and `data` (the bytes of e_ident)
     may contradict. `malformed` is what a loader objects to, None when it does not; `usable` says whether the program headers
-    can be read all the same."""
+    can be read all the same; `entry` whether e_entry is not 0."""
 
     is64: bool
     little: bool
@@ -81,6 +81,7 @@ class Header:
     phnum: int
     malformed: str | None
     usable: bool
+    entry: bool
 
 
 def header_size(head: bytes) -> int:
@@ -92,7 +93,7 @@ def read_header(head: bytes) -> Header:
     """The header in `head`, the first bytes of a file, at least `header_size` of them."""
     is64, little = _layout(head)
     form = ("<" if little else ">") + ("HHIQQQIHHHHHH" if is64 else "HHIIIIIHHHHHH")
-    e_type, machine, version, _, phoff, _, _, _, phentsize, phnum, _, _, _ = struct.unpack_from(form, head, 16)
+    e_type, machine, version, entry, phoff, _, _, _, phentsize, phnum, _, _, _ = struct.unpack_from(form, head, 16)
     osabi, abiversion = head[7], head[8]
     malformed = None
     usable = True
@@ -120,6 +121,7 @@ def read_header(head: bytes) -> Header:
         phnum,
         malformed,
         usable,
+        entry != 0,
     )
 
 

@@ -100,6 +100,7 @@ def read_reference(
         "machine": header.machine,
         "stack": None,
         "nodyn": True,
+        "entry": header.entry,
     }
     faults = [header.malformed] if header.malformed else []
     if not header.usable:

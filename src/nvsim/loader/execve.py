@@ -217,6 +217,11 @@ def _load_elf(
     )
 
 
+def no_entry(path: str) -> str:
+    """Why a process dies that runs a file without entry point."""
+    return f"SIGSEGV: {path} has no entry point (e_entry is 0), so its first bytes are executed"
+
+
 def _is_native(elf: ElfFacts, machine: Machine) -> bool:
     cpu = machine.cpu.machine
     return elf.machine in _NATIVE.get(cpu, (cpu,)) and elf.data == 1

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 from nvsim.elf.facts import ElfFacts, LoaderFacts
 from nvsim.frozen import evolve
 from nvsim.loader.access import may_execute
-from nvsim.loader.execve import ExecCrash, ExecFailure, ExecImage, execve
+from nvsim.loader.execve import ExecCrash, ExecFailure, ExecImage, execve, no_entry
 from nvsim.loader.glibc import session as glibc
 from nvsim.loader.identify import loader_facts
 from nvsim.loader.outcome import DlopenCall, DlopenResult, ExecStep, Machine, Outcome, ProcessRequest
@@ -93,7 +93,8 @@ def _load(tree: Tree, image: ExecImage | ExecFailure | ExecCrash, request: Proce
         if own is not None and own.libc == "glibc":
             from nvsim.loader.glibc.direct import start_directly
 
-            return start_directly(tree, image, own, request, machine)
+            started = start_directly(tree, image, own, request, machine)
+            return _chained(tree, image, started, machine) if isinstance(started, ProcessRequest) else started
         return EndedSession(_static(image))
     plain = Outcome("exit", steps=image.steps, program=image.path, interpreter=image.interp)
     facts = loader_facts(tree, image)
@@ -124,6 +125,16 @@ def _load(tree: Tree, image: ExecImage | ExecFailure | ExecCrash, request: Proce
     else:
         session = glibc.start(tree, image, facts, request, machine)
     return session
+
+
+def _chained(tree: Tree, loader: ExecImage, request: ProcessRequest, machine: Machine) -> Session:
+    """A directly run loader executes its program itself (glibc ``rtld_chain_load``)."""
+    image = execve(Resolver(tree, loader.uid, loader.gid), request, machine)
+    if isinstance(image, ExecFailure):
+        text = f"{loader.elf.soname}: cannot execute {request.exec}: {image.errno}\n"
+        steps = (*loader.steps, *image.steps)
+        return EndedSession(Outcome("exit", exit_code=127, stderr=text, steps=steps, program=loader.path))
+    return _load(tree, evolve(image, steps=(*loader.steps, *image.steps)), request, machine)
 
 
 def _follow(tree: Tree, image: ExecImage, request: ProcessRequest) -> ProcessRequest | str | None:
@@ -210,6 +221,8 @@ def _static(image: ExecImage) -> Outcome:
     """A program without PT_INTERP: nobody looks at its dynamic entries."""
     behaviour = image.file.facts.behaviour
     code = behaviour.exit if behaviour is not None else None
+    if not image.elf.entry:
+        return Outcome("signal", steps=image.steps, program=image.path, unknown=no_entry(image.path))
     return Outcome("exit", exit_code=code, started=True, steps=image.steps, program=image.path)
 
 

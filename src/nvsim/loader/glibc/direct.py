@@ -21,8 +21,8 @@ from nvsim.rootfs.tree import Tree
 
 def start_directly(
     tree: Tree, loader: ExecImage, facts: LoaderFacts, request: ProcessRequest, machine: Machine
-) -> GlibcSession:
-    """Run the loader `loader`, a program without PT_INTERP, with its arguments."""
+) -> GlibcSession | ProcessRequest:
+    """Run the loader `loader`, a program without PT_INTERP, with its arguments; a request: it executes that instead."""
     outcome = new_outcome(loader, facts)
     wishes = options.from_environment(request.env, rules_for(loader, facts), secure=loader.secure)
     process = new_process(tree, loader, facts, wishes, machine)
@@ -35,11 +35,15 @@ def start_directly(
         return GlibcSession(process, evolve(outcome, exit_code=0, assumptions=(*outcome.assumptions, assumption)))
     process = new_process(tree, evolve(loader, argv=argv), facts, wishes, machine)
     process.stack_executable = loader.elf.stack == "rwx"
-    return GlibcSession(process, _run_program(process, loader, argv[0], wishes, outcome))
+    ran = _run_program(process, loader, argv[0], wishes, outcome)
+    if ran is None:
+        own = argv[0] if wishes.argv0 is None else wishes.argv0
+        return evolve(request, exec=argv[0], argv=(own, *argv[1:]), uid=loader.uid, gid=loader.gid)
+    return GlibcSession(process, ran)
 
 
-def _run_program(process: Process, loader: ExecImage, name: str, wishes: Options, outcome: Outcome) -> Outcome:
-    """Map the program `name`, make it the process's own, and start it."""
+def _run_program(process: Process, loader: ExecImage, name: str, wishes: Options, outcome: Outcome) -> Outcome | None:
+    """Map the program `name`, make it the process's own, and start it; None: it is to be executed (``rtld_chain_load``)."""
     try:
         main = map_object(process, name, None, PROGRAM)
     except LoadError as e:
@@ -54,8 +58,10 @@ def _run_program(process: Process, loader: ExecImage, name: str, wishes: Options
         return evolve(outcome, exit_code=1 if main.elf.nodyn else 2 if main.elf.interp is None else 0)
     soname = loader.elf.soname
     if wishes.mode == options.NORMAL and soname is not None and main.elf.soname == soname:
-        prefix = f"{soname}: " if process.rules.itself_named else ""
+        prefix = f"{soname}: " if process.rules.chain_load else ""
         return evolve(outcome, exit_code=127, stderr=f"{prefix}loader cannot load itself\n")
+    if process.rules.chain_load and wishes.mode == options.NORMAL and not main.elf.needed and main.elf.interp is None:
+        return None
     process.image = evolve(process.image, path=main.file, file=main.node, elf=main.elf)
     _become_main(process, main)
     process.argv0 = name if wishes.argv0 is None else wishes.argv0

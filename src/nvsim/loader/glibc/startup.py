@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from nvsim.frozen import evolve
 from nvsim.loader.access import may_read
+from nvsim.loader.execve import no_entry
 from nvsim.loader.glibc import checks, options
 from nvsim.loader.glibc.linkmap import PRELOAD, dependencies, map_object
 from nvsim.loader.glibc.listing import listing
@@ -72,6 +73,10 @@ def _startup(process: Process, wishes: Options, said: list[str]) -> int | None:
         said.append("Fatal glibc error: executable stack is not allowed\n")
         return 127
     process.stack_executable = process.stack_executable or (process.rules.no_exec_stack and process.execstack == 2)
+    if process.main.elf.nodyn and process.rules.static_crashes:
+        raise EndError(
+            "signal", f"SIGSEGV: the loader looks into the dynamic section of {process.argv0}, which has none"
+        )
     init_lists(process)
     queue = dependencies(process, process.main, _preload(process, wishes, said))
     _place_loader(process, queue)
@@ -102,6 +107,8 @@ def _startup(process: Process, wishes: Options, said: list[str]) -> int | None:
         process.undefined = (process.label(obj), text)
         said.append(f"{process.argv0}: symbol lookup error: {process.label(obj)}: {text}\n")
         return 127
+    if not process.main.elf.entry:
+        raise EndError("signal", no_entry(process.argv0))
     return None
 
 

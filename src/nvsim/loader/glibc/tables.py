@@ -42,11 +42,15 @@ class GlibcRules:
       `sort` -- how objects are ordered for relocation: "original" (to 2.34) or "dfs".
       `isa_fatal` -- a loader that was itself built for a level refuses to run below it (from 2.35).
       `secure_deaf` -- with AT_SECURE no variable counts but LD_PRELOAD and LD_AUDIT (from 2.39).
+    Run as a command
+      `chain_load` -- a program with neither DT_NEEDED nor PT_INTERP is executed, not started by the loader, which now says its name when it
+      is told to run itself (from 2.35). `static_crashes` -- otherwise the loader crashes over a program without dynamic section, for it
+      looks for DT_AUDIT (from 2.32).
     Texts
       `preload_reason` -- the warning about a preload tells why (from 2.19).
       `debug_rejections` -- LD_DEBUG tells why a file is not taken (from 2.43). `debug_option` -- it names --library-path
       (from 2.33), not LD_LIBRARY_PATH. `debug_filtered` -- it tells DT_FILTER from DT_AUXILIARY (to
-      2.19). `itself_named` -- a loader that is told to run itself says its name (from 2.35).
+      2.19).
       `first_assert`, `needed_assert` -- lines of the assertions in ``dl-deps.c`` (to 2.31) and ``dl-version.c``.
     """
 
@@ -79,7 +83,8 @@ class GlibcRules:
     debug_rejections: bool
     debug_filtered: bool
     debug_option: bool
-    itself_named: bool
+    chain_load: bool
+    static_crashes: bool
     first_assert: int | None
     needed_assert: int
 
@@ -154,7 +159,8 @@ def glibc_rules(version: str, machine: str = "x86_64", *, multiarch: bool = Fals
         debug_rejections=v >= (2, 43),
         debug_filtered=v < (2, 20),
         debug_option=v >= (2, 33),
-        itself_named=v >= (2, 35),
+        chain_load=v >= (2, 35),
+        static_crashes=v >= (2, 32),
         first_assert=next(line for first, line in _FIRST_ASSERT if v >= first),
         needed_assert=next(line for first, line in _NEEDED_ASSERT if v >= first) or 0,
     )

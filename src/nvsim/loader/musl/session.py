@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from nvsim.elf.facts import ElfFacts, LoaderFacts
 from nvsim.frozen import evolve
-from nvsim.loader.execve import ExecImage
+from nvsim.loader.execve import ExecImage, no_entry
 from nvsim.loader.musl.search import load_library, resolved_file
 from nvsim.loader.musl.state import CrashError, Object, Process
 from nvsim.loader.musl.symbols import unknown_needs, unresolved
@@ -109,6 +109,9 @@ def run_startup(process: Process, outcome: Outcome) -> Outcome:
     except CrashError as e:
         return evolve(outcome, outcome="signal", unknown=f"SIGBUS: {e}", searches=tuple(process.searches))
     outcome = evolve(outcome, assumptions=(*outcome.assumptions, *unknown_needs(process, process.objects)))
+    if not lines and not process.listing and not process.main.elf.entry:
+        crash = no_entry(process.main.path)
+        return evolve(outcome, outcome="signal", unknown=crash, searches=tuple(process.searches))
     process.errno = None  # set to 0 before the program is entered
     return evolve(
         outcome,
