@@ -46,8 +46,10 @@ def answer(kind: str, query: dict[str, Any]) -> dict[str, Any]:
 
 def _ctk(query: Query) -> dict[str, Any]:
     """``nvidia-ctk cdi generate`` or ``nvidia-ctk cdi transform root``; what else there is, `nvsim.queries.ctk` answers."""
-    words = [a for a in _require(query, "argv", list)[1:] if not a.startswith("-")]
-    args = query["argv"]
+    args = _require(query, "argv", list)
+    if not all(isinstance(a, str) for a in args):
+        raise InputError("argv must be a list of strings")
+    words = [a for a in args[1:] if not a.startswith("-")]
     if words[:2] == ["cdi", "generate"]:
         host = host_of_query(query)
         result = run_generate(host, args[args.index("generate") + 1 :], _config_root(host))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, TypeVar
 
-from nvsim.frozen import field, fields, frozen
+from nvsim.frozen import evolve, field, fields, frozen
 
 Version = tuple[int, ...]
 
@@ -20,7 +20,8 @@ T = TypeVar("T")
 class Key:
     """A key or table: its name in the file, its Go type as error texts print it, the releases [since, until) that know it.
 
-    `omit_empty`: it is left out of a default configuration when it is empty.
+    `omit_empty`: it is left out of a default configuration when it is empty. `typed`: the release from which a text has the type
+    `go_type`; before, it is a string.
     """
 
     name: str
@@ -28,6 +29,7 @@ class Key:
     since: Version = ()
     until: Version | None = None
     omit_empty: bool = False
+    typed: Version = ()
 
     def known_to(self, version: Version) -> bool:
         return self.since <= version and (self.until is None or version < self.until)
@@ -40,8 +42,9 @@ def _key(
     since: Version = (),
     until: Version | None = None,
     omit_empty: bool = False,
+    typed: Version = (),
 ) -> Any:
-    return field(default=default, metadata={_KEY: Key(name, go_type, since, until, omit_empty)})
+    return field(default=default, metadata={_KEY: Key(name, go_type, since, until, omit_empty, typed)})
 
 
 def _table(name: str, go_type: str, cls: type[T], since: Version = (), omit_empty: bool = False) -> T:
@@ -62,7 +65,7 @@ class CliSection:
     no_pivot: bool = _key("no-pivot", "bool", False, omit_empty=True)
     no_cgroups: bool = _key("no-cgroups", "bool", False)
     user: str = _key("user", "string", "")
-    ldconfig: str = _key("ldconfig", "config.ldconfigPath", "@/sbin/ldconfig")
+    ldconfig: str = _key("ldconfig", "config.ldconfigPath", "@/sbin/ldconfig", typed=(1, 17, 3))
 
 
 @frozen
@@ -170,7 +173,11 @@ class ToolkitConfig:
 
 def keys_of(cls: type, version: Version) -> list[tuple[str, Key]]:
     """(attribute, key) of a section's keys and tables that a release knows, in the order in which it fills them."""
-    return [(name, key) for name, key in all_keys(cls) if key.known_to(version)]
+    return [(name, _at(key, version)) for name, key in all_keys(cls) if key.known_to(version)]
+
+
+def _at(key: Key, version: Version) -> Key:
+    return evolve(key, go_type="string") if version < key.typed else key
 
 
 def all_keys(cls: type) -> list[tuple[str, Key]]:

@@ -16,6 +16,7 @@ from nvsim.toolkit.ctk.model import (
     VERSION_OPTION,
     Call,
     CliError,
+    CliExit,
     Command,
     NotModelled,
     Option,
@@ -67,7 +68,7 @@ class _Options:
             name = text[2:] if text[1] == "-" else text[1:]
             if not name or name[0] in "-=":
                 raise _UsageError(f"bad flag syntax: {text}")
-            name, equals, value = name[0] + name[1:].partition("=")[0], *name[1:].partition("=")[1:]
+            name, equals, value = name.partition("=")
             option = self.lookup(name)
             if option is None:
                 raise _UsageError(f"{_UNKNOWN}{name}")
@@ -240,7 +241,7 @@ def _help_2_3(app: Command, words: Sequence[str], run: Run, shown: dict[str, Opt
         return
     topic = app.command(words[0])
     if not words[0]:
-        run.out.append(texts.subcommand_2_3(app))
+        run.out.append(texts.subcommand_2_3(app, shown))
     elif topic is None:
         raise no_topic(words[0])
     else:
@@ -296,7 +297,10 @@ def _command_2_27(level: _Level, args: Sequence[str], run: Run, style: texts.Sty
         raise CliError(error)
     values, rest = level.found.values, level.found.rest
     if values["help"]:
-        _help_2_27(level, run, style)
+        try:
+            _help_2_27(level, run, style)
+        except CliExit as e:  # outside an action it ends the program as any other error does
+            raise CliError(e.message) from None
         return None
     if above is None and values["version"]:
         run.out.append(f"{command.name} version {run.version}\n")

@@ -48,18 +48,18 @@ def app_2_3(app: Command, run: Run, shown: Mapping[str, OptionValue]) -> str:
     )
 
 
-def subcommand_2_3(app: Command) -> str:
+def subcommand_2_3(app: Command, shown: Mapping[str, OptionValue] | None = None) -> str:
     """The help of a command that has commands below it."""
-    usage = f"{app.help_name} command{_options_2_3(app)[0]} [arguments...]"
+    named, options = _options_2_3(app, shown or {})
+    usage = f"{app.help_name} command{named} [arguments...]"
     return _columns(
-        f"NAME:\n   {app.help_name} - {app.usage}\n\nUSAGE:\n   {usage}"
-        f"\n\nCOMMANDS:{_rows_2_3(app)}{_options_2_3(app)[1]}\n"
+        f"NAME:\n   {app.help_name} - {app.usage}\n\nUSAGE:\n   {usage}\n\nCOMMANDS:{_rows_2_3(app)}{options}\n"
     )
 
 
 def command_2_3(command: Command) -> str:
     """The help of a command."""
-    named, options = _options_2_3(command)
+    named, options = _options_2_3(command, {})
     usage = f"{command.help_name}{named} {command.args_usage or '[arguments...]'}"
     return _columns(f"NAME:\n   {command.help_name} - {command.usage}\n\nUSAGE:\n   {usage}{options}\n")
 
@@ -68,18 +68,20 @@ def _rows_2_3(command: Command) -> str:
     return "".join(f"\n   {', '.join(c.names)}\t{c.usage}" for c in command.commands)
 
 
-def _options_2_3(command: Command) -> tuple[str, str]:
+def _options_2_3(command: Command, values: Mapping[str, OptionValue]) -> tuple[str, str]:
     """The words for options in the usage line, and the list of them."""
     shown = [o for o in command.options if not o.hidden]
     if not shown:
         return "", ""
-    return " [command options]", "\n\nOPTIONS:\n   " + "".join(f"{_option_2_3(o, None)}\n   " for o in shown)
+    return " [command options]", "\n\nOPTIONS:\n   " + "".join(
+        f"{_option_2_3(o, values.get(o.key))}\n   " for o in shown
+    )
 
 
 def _option_2_3(option: Option, value: OptionValue | None) -> str:
     usage = option.usage
     if option.kind == "bool":
-        usage += f" (default: {'true' if value else 'false'})" if option.key != "" else ""
+        usage += f" (default: {'true' if value else 'false'})"
     elif option.kind == "text" and option.default:
         usage += f" (default: {go_quote(option.default)})"
     return f"{_names(option, 'value')}\t{usage}{_environment(option)}"
