@@ -160,7 +160,8 @@ class LoaderFacts:
 
     `system_dirs` (glibc) are in search order and without a trailing slash; `system_path` and `path_file` (musl) are the
     default list and the file below the prefix of PT_INTERP that replaces it. `lib_token` is the value of ``$LIB``,
-    `cache` the cache file that it reads (None = none is read). `assumed` names the facts that the file does not show.
+    `cache` the cache file that it reads (None = none is read). `assumed` names the facts that the file does not show. `vendor` is what
+    ``--version`` names beside the release (None: "GNU libc") and `self_name` the path by which ``--help`` knows itself.
     """
 
     libc: str
@@ -172,6 +173,8 @@ class LoaderFacts:
     system_path: str = "/lib:/usr/local/lib:/usr/lib"
     path_file: str = "/etc/ld-musl-x86_64.path"
     assumed: tuple[str, ...] = ()
+    vendor: str | None = None
+    self_name: str | None = None
 
 
 @frozen

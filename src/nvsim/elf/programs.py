@@ -16,6 +16,8 @@ from nvsim.elf.header import machine_name
 from nvsim.frozen import evolve
 
 _RELEASE = re.compile(rb"(?:stable|development) release version (\d+\.\d+)")
+_VENDOR = re.compile(rb"ld\.so \(([^\0()]*)\) (?:stable|development) release version")
+_SELF_NAME = re.compile(rb"self-identifies as: (/[^\0\n]*)\n")
 _SIGNATURE = re.compile(rb"\0(ldconfig (?:\([^\0()]*\) )?(?:stable|development) release version \d+\.\d+[^\0]*)\0")
 _PACKAGE = re.compile(rb"\(\w+ (?:E?GLIBC|GLIBC) (\d+\.\d+)[^\0()]*\) \0")
 _BARE_VERSION = re.compile(rb"\0(2\.\d\d)\0")
@@ -69,6 +71,7 @@ def loader_facts(data: bytes) -> LoaderFacts | None:
         assumed.append("the loader's built-in directories cannot be read from the file")
     if any(d.startswith("/gnu/store/") for d in dirs):
         assumed.append("Guix's loader may also read etc/ld.so.cache of the program's own package: not modelled")
+    vendor, self_name = _VENDOR.search(data), _SELF_NAME.search(data)
     token = _LIB_TOKEN.search(data)
     lib = token[1].decode() if token else dirs[0].rpartition("/")[2] if dirs else "lib"
     return LoaderFacts(
@@ -79,6 +82,8 @@ def loader_facts(data: bytes) -> LoaderFacts | None:
         cache[1].decode() if cache else None,
         preload[1].decode() if preload else None,
         assumed=tuple(assumed),
+        vendor=None if vendor is None or vendor[1] == b"GNU libc" else vendor[1].decode("utf-8", "surrogateescape"),
+        self_name=self_name[1].decode("utf-8", "surrogateescape") if self_name else None,
     )
 
 

@@ -5,7 +5,7 @@ The options themselves are `nvsim.loader.glibc.options`.
 
 from __future__ import annotations
 
-from nvsim.elf.facts import LoaderFacts
+from nvsim.elf.facts import ElfFacts, LoaderFacts
 from nvsim.frozen import evolve
 from nvsim.loader.execve import ExecImage
 from nvsim.loader.glibc import options
@@ -13,8 +13,8 @@ from nvsim.loader.glibc.linkmap import PROGRAM, map_object
 from nvsim.loader.glibc.options import Options, UsageError
 from nvsim.loader.glibc.session import GlibcSession
 from nvsim.loader.glibc.setup import add_loader, new_outcome, new_process, rules_for
-from nvsim.loader.glibc.startup import run_startup
-from nvsim.loader.glibc.state import LoadError, Object, Process
+from nvsim.loader.glibc.startup import refuse_static, run_startup
+from nvsim.loader.glibc.state import EndError, LoadError, Object, Process
 from nvsim.loader.outcome import Machine, Outcome, ProcessRequest
 from nvsim.rootfs.tree import Tree
 
@@ -31,8 +31,7 @@ def start_directly(
     except UsageError as e:
         return GlibcSession(process, evolve(outcome, exit_code=e.code, stderr=e.text))
     if wishes.mode == options.PRINT:
-        assumption = f"what {wishes.prints} prints is not modelled"
-        return GlibcSession(process, evolve(outcome, exit_code=0, assumptions=(*outcome.assumptions, assumption)))
+        return GlibcSession(process, _tell(new_process(tree, loader, facts, wishes, machine), wishes, argv, outcome))
     process = new_process(tree, evolve(loader, argv=argv), facts, wishes, machine)
     process.stack_executable = loader.elf.stack == "rwx"
     ran = _run_program(process, loader, argv[0], wishes, outcome)
@@ -40,6 +39,30 @@ def start_directly(
         own = argv[0] if wishes.argv0 is None else wishes.argv0
         return evolve(request, exec=argv[0], argv=(own, *argv[1:]), uid=loader.uid, gid=loader.gid)
     return GlibcSession(process, ran)
+
+
+def _tell(process: Process, wishes: Options, argv: tuple[str, ...], outcome: Outcome) -> Outcome:
+    """What ``--help`` (with the lists of a program, if `argv` names one) and ``--version`` print."""
+    from nvsim.loader.glibc import help as texts  # few processes ask
+
+    if wishes.prints == "--version":
+        return evolve(outcome, exit_code=0, stdout=texts.version_text(process.facts))
+    if wishes.prints != "--help":
+        assumption = f"what {wishes.prints} prints is not modelled"
+        return evolve(outcome, exit_code=0, assumptions=(*outcome.assumptions, assumption))
+    name = process.argv0
+    try:
+        main = map_object(process, argv[0], None, PROGRAM) if argv else None
+    except LoadError:
+        main = None
+    if main is None:
+        process.enter(Object("", ElfFacts(machine=process.image.elf.machine), None, None))
+    try:
+        refuse_static(process)
+    except EndError as e:
+        return evolve(outcome, outcome=e.outcome, unknown=e.text)
+    text, assumed = texts.help_text(process, wishes, name)
+    return evolve(outcome, exit_code=0, stdout=text, assumptions=(*outcome.assumptions, *assumed))
 
 
 def _run_program(process: Process, loader: ExecImage, name: str, wishes: Options, outcome: Outcome) -> Outcome | None:

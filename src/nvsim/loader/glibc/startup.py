@@ -73,10 +73,7 @@ def _startup(process: Process, wishes: Options, said: list[str]) -> int | None:
         said.append("Fatal glibc error: executable stack is not allowed\n")
         return 127
     process.stack_executable = process.stack_executable or (process.rules.no_exec_stack and process.execstack == 2)
-    if process.main.elf.nodyn and process.rules.static_crashes:
-        raise EndError(
-            "signal", f"SIGSEGV: the loader looks into the dynamic section of {process.argv0}, which has none"
-        )
+    refuse_static(process)
     init_lists(process)
     queue = dependencies(process, process.main, _preload(process, wishes, said))
     _place_loader(process, queue)
@@ -110,6 +107,14 @@ def _startup(process: Process, wishes: Options, said: list[str]) -> int | None:
     if not process.main.elf.entry:
         raise EndError("signal", no_entry(process.argv0))
     return None
+
+
+def refuse_static(process: Process) -> None:
+    """Raises `EndError` when the program has no dynamic section and the loader looks for DT_AUDIT there."""
+    if process.main.elf.nodyn and process.rules.static_crashes:
+        raise EndError(
+            "signal", f"SIGSEGV: the loader looks into the dynamic section of {process.argv0}, which has none"
+        )
 
 
 def _refuse_second_loader(process: Process) -> None:
