@@ -12,6 +12,7 @@ from nvsim.host.datadir import data_dir
 from nvsim.host.devices import bus_id, mig_minor
 from nvsim.host.profile import HostProfile
 from nvsim.host.read import host_from_json, host_to_json, list_hosts, load_host
+from nvsim.loader.cpu import parse_cpu
 from nvsim.rootfs.node import File, Special, Symlink
 from nvsim.rootfs.resolve import Resolved, resolve
 from nvsim.rootfs.tree import MemoryTree, Tree, walk
@@ -28,6 +29,23 @@ def test_a_shipped_host_tells_where_its_facts_come_from(name: str) -> None:
     version = host.toolkit.version
     if version is not None and "amazon-eks-ami: templates/al2/" not in " ".join(host.sources):
         assert any(version in a and "assumed" in a for a in host.assumptions)
+
+
+@pytest.mark.parametrize(
+    ("name", "instance"),
+    [
+        ("aks-ubuntu2204-550", "nv_a10_v5"),
+        ("amazonlinux2023-550", "g4dn"),
+        ("bottlerocket-2026-550", "g6"),
+        ("bottlerocket-535", "g4dn"),
+        ("eks-al2-2021", "g4dn"),
+        ("eks-al2-535", "g4dn"),
+        ("eks-al2023-550", "g4dn"),
+        ("gke-cos-535", "g2-standard"),
+    ],
+)
+def test_a_cloud_host_has_the_cpu_of_the_instances_with_its_gpu(name: str, instance: str) -> None:
+    assert load_host(name, DATA).cpu == parse_cpu(instance)
 
 
 @pytest.mark.parametrize("name", HOSTS)
