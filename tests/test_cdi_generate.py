@@ -28,6 +28,7 @@ from nvsim.rootfs.node import Directory, File, Special
 from nvsim.rootfs.resolve import Resolved, Resolver
 from nvsim.rootfs.tree import MemoryTree
 from nvsim.rootfs.treefile import tree_from_json
+from nvsim.toolkit.generation import generation_rules
 from nvsim.toolkit.releases import release_of
 
 _NEWER = ("disable-device-node-modification", "update-application-profile")
@@ -278,8 +279,8 @@ def test_a_one_letter_vendor_or_class_crashes_the_generator(flag: str) -> None:
     ],
 )
 def test_a_release_generates_what_it_knows(release: str, hooks: set[str], icd: bool, libcuda_dir: bool) -> None:
-    options = GenerateOptions("nvml", parts=frozenset(release_of(release).generated_parts))
+    options = GenerateOptions("nvml", rules=generation_rules(release_of(release)))
     edits = common_edits(new_generator(_host(), ToolLog(), options))
-    assert {h.args[1] for h in edits.hooks} & set(_NEWER) == hooks
+    assert {a for h in edits.hooks for a in h.args} & set(_NEWER) == hooks
     assert ("/etc/OpenCL/vendors/nvidia.icd" in {m.container_path for m in edits.mounts}) is icd
     assert any(e.startswith("NVIDIA_CTK_LIBCUDA_DIR=") for e in edits.env) is libcuda_dir

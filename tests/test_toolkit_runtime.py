@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from nvsim.elf.facts import ElfFacts
 from nvsim.errors import InputError
-from nvsim.inject.generate.driver import SEARCHES, Driver
+from nvsim.inject.generate.driver import Driver
 from nvsim.inject.generate.host import CdiHost
 from nvsim.inject.log import ToolFailure, ToolLog
 from nvsim.inject.runtime import RuntimeRun
@@ -22,6 +22,7 @@ from nvsim.rootfs.node import File, FileFacts
 from nvsim.rootfs.resolve import Resolver
 from nvsim.rootfs.tree import MemoryTree
 from nvsim.toolkit.config import load_config
+from nvsim.toolkit.generation import generation_rules
 from nvsim.toolkit.go_json import JsonError
 from nvsim.toolkit.hook_input import HostFiles
 from nvsim.toolkit.oci_spec import decode_spec, encode_spec
@@ -219,7 +220,7 @@ def test_an_environment_entry_without_an_equals_sign_is_refused() -> None:
 def _driver(release: str, *paths: str) -> Driver:
     facts = FileFacts(elf=ElfFacts())
     host = CdiHost(Resolver(MemoryTree("host", {path: File(4096, ("host", path), facts) for path in paths})))
-    return Driver(host, ToolLog(), "/", "/", search=SEARCHES[release_of(release).driver_search])
+    return Driver(host, ToolLog(), "/", "/", rules=generation_rules(release_of(release)))
 
 
 def test_the_driver_version_was_once_told_by_libcuda_alone() -> None:

@@ -25,13 +25,16 @@ def command() -> None:
 
 @command.command(context_settings=_PASSED_ON)
 @click.option("--host", "name", required=True, metavar="HOST", help="Whose spec.", shell_complete=complete_host)
+@click.option(
+    "--toolkit-version", metavar="VERSION", help="The release of the program. Default: that of HOST, else the newest."
+)
 @click.option("-v", "--verbose", is_flag=True, help="Show what the program logs at the level info too.")
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[OPTIONS OF nvidia-ctk cdi generate]")
-def generate(name: str, verbose: bool, arguments: tuple[str, ...]) -> None:
+def generate(name: str, toolkit_version: str | None, verbose: bool, arguments: tuple[str, ...]) -> None:
     """What ``nvidia-ctk cdi generate`` would write on HOST.
 
     \b
-    Its options are passed on as they are:
+    Its options are passed on as they are (older releases have fewer of them):
       --format yaml|json           --output FILE (or stdout)
       --mode auto|nvml|wsl|csv|management|gds|mofed|gdrcopy|nvswitch|imex
       --device-name-strategy index|uuid|type-index    --device-id ID
@@ -46,10 +49,16 @@ def generate(name: str, verbose: bool, arguments: tuple[str, ...]) -> None:
     """
     from nvsim.inject.generate.command import run_generate
     from nvsim.inject.generate.host import host_of_profile
+    from nvsim.toolkit.generation import generation_rules
+    from nvsim.toolkit.releases import NEWEST, release_of
 
     host = open_sources().host(name)
+    version = toolkit_version or host.toolkit.version or NEWEST
+    rules = generation_rules(release_of(version))
+    if not rules.generates:
+        raise InputError(f"toolkit {version} has no 'nvidia-ctk cdi generate'", hint="it came with 1.12.0")
     root = host.driver.root if host.driver.root != "/" else ""
-    result = run_generate(host_of_profile(host), arguments, root)
+    result = run_generate(host_of_profile(host), arguments, root, rules)
     for level, text in result.log:
         if level != "info" or verbose:
             click.echo(f"{level}: {text}", err=True)

@@ -10,16 +10,16 @@ import posixpath
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from nvsim.frozen import frozen
+from nvsim.frozen import field, frozen
 from nvsim.inject.cdi.inject import inject_devices, inject_spec
 from nvsim.inject.cdi.library import NEWEST_LIBRARY, CdiLibrary
 from nvsim.inject.cdi.registry import Registry
 from nvsim.inject.cdi.spec import CdiSpec, Edits
 from nvsim.inject.generate.csv_files import DEFAULT_DIR, csv_files
-from nvsim.inject.generate.driver import EVERY_PART, NEWEST_SEARCH, DriverSearch
 from nvsim.inject.generate.host import CdiHost
 from nvsim.inject.log import ToolFailure, ToolLog
 from nvsim.toolkit.cdi_request import Generated
+from nvsim.toolkit.generation import GenerationRules, newest_rules
 from nvsim.toolkit.go_text import go_list, go_quote
 
 _AUTOMATIC_VENDOR = "runtime.nvidia.com"
@@ -40,9 +40,7 @@ class CdiSettings:
     csv_dir: str = DEFAULT_DIR
     csv_compat_root: str = ""
     every_csv: bool = False
-    empty_ldcache_hook: bool = False
-    driver_search: DriverSearch = NEWEST_SEARCH
-    parts: frozenset[str] = EVERY_PART
+    rules: GenerationRules = field(factory=newest_rules)
     modes: str = "all"
 
 
@@ -95,13 +93,11 @@ def generated_specs(host: CdiHost, settings: CdiSettings, requests: Sequence[Gen
             csv_files=csv,
             csv_compat_root=settings.csv_compat_root,
             no_gids=settings.no_gids,
-            empty_ldcache_hook=settings.empty_ldcache_hook,
-            driver_search=settings.driver_search,
-            parts=settings.parts,
+            rules=settings.rules,
         )
         try:
             generator = new_generator(host, log, options)
-            if settings.modes == "nvml" and generator.mode in _NOT_BY_ID:
+            if settings.modes == "nvml" and request.ids is not None and generator.mode in _NOT_BY_ID:
                 where = _NOT_BY_ID[generator.mode]
                 raise ToolFailure(f"failed to get CDI device specs: GetDeviceSpecsByID is not supported {where}")
             out.append(generate_spec(generator, request.ids or (), _AUTOMATIC_VENDOR, request.cls or ""))

@@ -39,9 +39,19 @@ class Flags:
         return evolve(self, values={**self.values, key: value})
 
 
-def parse_flags(flags: Sequence[Flag], args: Sequence[str], env: Mapping[str, str]) -> Flags:
-    """The flags in `args`. Raises `ToolFailure` with the library's words."""
-    by_name = {name: flag for flag in flags for name in flag.names}
+def parse_flags(
+    flags: Sequence[Flag],
+    args: Sequence[str],
+    env: Mapping[str, str],
+    *,
+    known: Sequence[str] | None = None,
+    interspersed: bool = True,
+) -> Flags:
+    """The flags in `args`. Raises `ToolFailure` with the library's words.
+
+    `known`: the names that the program's release has, None = all. `interspersed`: flags may follow other arguments.
+    """
+    by_name = {name: flag for flag in flags for name in flag.names if known is None or name in known}
     values: dict[str, Value] = {}
     rest: list[str] = []
     todo = list(args)
@@ -52,6 +62,9 @@ def parse_flags(flags: Sequence[Flag], args: Sequence[str], env: Mapping[str, st
             break
         if not arg.startswith("-") or arg == "-":
             rest.append(arg)
+            if not interspersed:
+                rest += todo
+                break
             continue
         name, equals, value = arg.lstrip("-").partition("=")
         flag = by_name.get(name)
@@ -70,7 +83,8 @@ def parse_flags(flags: Sequence[Flag], args: Sequence[str], env: Mapping[str, st
             values[flag.names[0]] = value
     for flag in flags:
         key = flag.names[0]
-        if key not in values and flag.env and flag.env in env:
+        unknown = known is not None and not set(flag.names) & set(known)
+        if key not in values and not unknown and flag.env and flag.env in env:
             text = env[flag.env]
             if flag.kind == "text":
                 values[key] = text

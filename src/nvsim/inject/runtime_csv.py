@@ -7,7 +7,6 @@ import posixpath
 
 from nvsim.inject.cdi.spec import CdiHook
 from nvsim.inject.generate import lookup
-from nvsim.inject.generate.csv_discover import csv_entities
 from nvsim.inject.generate.csv_files import MountSpecs, csv_files, read_specs
 from nvsim.inject.generate.discover import Discoverer, HookCreator, char_devices, merge, mounts
 from nvsim.inject.generate.driver import Driver
@@ -28,9 +27,6 @@ def csv_discoverer(driver: Driver, creator: HookCreator, directory: str, every: 
     """The files of a Tegra driver and the hooks that make them usable; `every`: all CSV files of the directory, not the base ones."""
     files = csv_files(driver.host, directory, not every)
     specs = read_specs(driver.host, driver.log, files)
-    if release.csv_step != "hooks":
-        listed = csv_entities(driver, creator, specs)
-        return merge(listed, _ldcache_hook(creator, listed))
     listed = _listed(driver, specs)
     links, cache = _links_hook(creator, files, listed), _ldcache_hook(creator, listed)
     return merge(listed, *((cache, links) if release.prestart_hook_known_by == "text" else (links, cache)))

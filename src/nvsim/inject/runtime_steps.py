@@ -10,20 +10,21 @@ import copy
 import posixpath
 from collections.abc import Callable, Mapping, Sequence
 
-from nvsim.frozen import evolve, field, frozen
+from nvsim.frozen import field, frozen
 from nvsim.inject.cdi.inject import apply_edits
 from nvsim.inject.cdi.library import LIBRARIES, NEWEST_LIBRARY, CdiLibrary
 from nvsim.inject.cdi.registry import Registry, load_registry, spec_files
-from nvsim.inject.cdi.spec import CdiHook, Edits
+from nvsim.inject.cdi.spec import Edits
 from nvsim.inject.cdi_runtime import CdiSettings, Injection, generated_specs, inject, without_nvidia_hooks
-from nvsim.inject.generate.discover import Discoverer, HookCreator, edits_of, hook, merge
-from nvsim.inject.generate.driver import SEARCHES, Driver, DriverSearch
+from nvsim.inject.generate.discover import Discoverer, HookCreator, edits_of, formed, hook, merge
+from nvsim.inject.generate.driver import Driver
 from nvsim.inject.generate.gated import gated_files
 from nvsim.inject.generate.host import CdiHost
 from nvsim.inject.log import ToolFailure, ToolLog
 from nvsim.toolkit.cdi_request import CdiRequest, Generated, cdi_request, needs_graphics
 from nvsim.toolkit.config_schema import ToolkitConfig
 from nvsim.toolkit.devices import visible_devices
+from nvsim.toolkit.generation import generation_rules
 from nvsim.toolkit.hook_input import HostFiles
 from nvsim.toolkit.image import ImageView, gated_features
 from nvsim.toolkit.mode import has_tegra_files
@@ -41,8 +42,6 @@ from nvsim.toolkit.runtime import (
 )
 
 Modifier = Callable[[Spec], Spec]
-_BIND = ("ro", "nosuid", "nodev", "bind")
-_VOID = "NVIDIA_VISIBLE_DEVICES=void"
 
 
 @frozen
@@ -78,11 +77,7 @@ class Editing:
     @property
     def driver(self) -> Driver:
         root = self.config.cli.root
-        return Driver(self.host, self.log, root, root, search=self.search)
-
-    @property
-    def search(self) -> DriverSearch:
-        return SEARCHES[self.release.driver_search]
+        return Driver(self.host, self.log, root, root, rules=generation_rules(self.release))
 
     def request(self) -> CdiRequest:
         """The CDI request of the mode; what the look-up of devices says is logged."""
@@ -102,9 +97,7 @@ class Editing:
             no_gids=bool(self.config.features.no_additional_gids_for_device_nodes),
             csv_dir=csv.mount_spec_path,
             csv_compat_root=csv.compat_container_root,
-            empty_ldcache_hook=self.release.empty_ldcache_hook,
-            driver_search=self.search,
-            parts=frozenset(self.release.generated_parts),
+            rules=generation_rules(self.release),
             modes=self.release.automatic_modes,
             every_csv=self.view.env.get("NVIDIA_REQUIRE_JETPACK") == "csv-mounts=all",
         )
@@ -118,7 +111,7 @@ class Editing:
 
         return apply
 
-    def edited(self, discoverer: Discoverer, *, env: tuple[str, ...] = ()) -> Modifier:
+    def edited(self, discoverer: Discoverer) -> Modifier:
         """The edits for what a discoverer finds, in the form that the release gives them."""
 
         def apply(spec: Spec) -> Spec:
@@ -126,12 +119,12 @@ class Editing:
                 self.config.features.no_additional_gids_for_device_nodes
             )
             try:
-                edits = edits_of(discoverer, self.host.resolver, no_gids)
+                edits = edits_of(discoverer, self.host.resolver, no_gids=no_gids)
             except ToolFailure as e:
                 raise e.within("failed to get required container edits") from None
-            formed = _formed(edits, self.release)
-            self.applied.append(formed)
-            return apply_edits(spec, evolve(formed, env=(*formed.env, *env)), self.host.resolver, self.library)
+            edits = formed(edits, self.release)
+            self.applied.append(edits)
+            return apply_edits(spec, edits, self.host.resolver, self.library)
 
         return apply
 
@@ -270,13 +263,14 @@ def _csv(editing: Editing) -> Modifier | None:
     how = editing.release.csv_step
     if how == "spec-by-device":
         return editing.injected(editing.specs(editing.request().generate or ()))
+    if how != "hooks":
+        return _sequence([without_nvidia_hooks, editing.injected(editing.specs([Generated("csv")]))])
     csv = editing.config.runtime.modes.csv
     from nvsim.inject.runtime_csv import csv_discoverer
 
     every = editing.view.env.get("NVIDIA_REQUIRE_JETPACK") == "csv-mounts=all"
     found = csv_discoverer(editing.driver, editing.hooks, csv.mount_spec_path, every, editing.release)
-    edits = editing.edited(found, env=(_VOID,) if how == "spec-void" else ())
-    return _sequence([without_nvidia_hooks, edits])
+    return _sequence([without_nvidia_hooks, editing.edited(found)])
 
 
 def _unmet_requirements(editing: Editing) -> str | None:
@@ -334,23 +328,6 @@ def _expanded(devices: tuple[str, ...], registry: Registry) -> tuple[str, ...]:
     if "nvidia.com/gpu=all" not in devices:
         return devices
     return tuple(name for name in sorted(registry.devices) if name.startswith("nvidia.com/gpu="))
-
-
-# ---- the form of edits
-
-
-def _formed(edits: Edits, release: Release) -> Edits:
-    """Edits with the mount options, hook arguments and hook environment of a release."""
-    bind, name, *debug = release.edits_form.split("-")
-    hooks = tuple(_formed_hook(h, path=name == "path", debug=bool(debug)) for h in edits.hooks)
-    if bind == "rbind":
-        return evolve(edits, hooks=hooks)
-    return evolve(edits, hooks=hooks, mounts=tuple(evolve(m, options=_BIND) for m in edits.mounts))
-
-
-def _formed_hook(found: CdiHook, *, path: bool, debug: bool) -> CdiHook:
-    args = (found.path, *found.args[1:]) if path else found.args
-    return evolve(found, args=args, env=found.env if debug else ())
 
 
 def _sequence(steps: Sequence[Modifier]) -> Modifier | None:

@@ -27,7 +27,8 @@ from nvsim.rootfs.tree import MemoryTree, Tree
 from nvsim.rootfs.treefile import ldcache_to_json, tree_from_json
 from nvsim.toolkit.cdi_name import NamePanic, parse_name
 from nvsim.toolkit.config import config_path, driver_root
-from nvsim.toolkit.releases import NEWEST, release_of
+from nvsim.toolkit.generation import generation_rules
+from nvsim.toolkit.releases import NEWEST_TREE, Release, release_of
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -52,7 +53,12 @@ def _ctk(query: Query) -> dict[str, Any]:
     words = [a for a in args[1:] if not a.startswith("-")]
     if words[:2] == ["cdi", "generate"]:
         host = host_of_query(query)
-        result = run_generate(host, args[args.index("generate") + 1 :], _config_root(host))
+        release = release_of(str(query.get("toolkit") or NEWEST_TREE))
+        rules = generation_rules(release)
+        if not rules.generates:
+            raise InputError(f"toolkit {query['toolkit']} has no 'nvidia-ctk cdi generate'", hint="it came with 1.12.0")
+        root = _config_root(host, release)
+        result = run_generate(host, args[args.index("generate") + 1 :], root, rules)
         out: dict[str, Any] = {"specs": [spec_to_json(s) for s in result.specs]}
     elif words[:3] == ["cdi", "transform", "root"]:
         text = json.dumps(query.get("input"))
@@ -159,9 +165,8 @@ def _nvml(data: Mapping[str, Any] | None) -> Nvml | None:
     )
 
 
-def _config_root(host: CdiHost) -> str:
+def _config_root(host: CdiHost, release: Release) -> str:
     """``nvidia-container-cli.root`` of the host's config.toml; "" where there is none (or no readable file)."""
-    release = release_of(NEWEST)
     return driver_root(host.text(config_path(host.env, release)), release)
 
 

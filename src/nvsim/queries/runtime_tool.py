@@ -23,7 +23,7 @@ from nvsim.rootfs.resolve import Resolved, Resolver
 from nvsim.toolkit.config import ConfigCrash, config_path
 from nvsim.toolkit.hook_input import HostFiles
 from nvsim.toolkit.mode import Platform
-from nvsim.toolkit.releases import NEWEST, Release, release_of
+from nvsim.toolkit.releases import NEWEST_TREE, Release, release_of
 from nvsim.toolkit.runtime import RuntimeFailure, RuntimeProcess, bundle_spec_path, read_runtime_config
 
 LOW_LEVEL_RUNTIME = "/usr/bin/runc"
@@ -44,7 +44,7 @@ def answer(kind: str, query: dict[str, Any]) -> dict[str, Any]:
 
 def run_of(query: dict[str, Any]) -> tuple[RuntimeRun, CdiHost]:
     """The run that a query asks for, and the host on which it took place. Raises `InputError`."""
-    release = release_of(str(query.get("toolkit") or NEWEST))
+    release = release_of(str(query.get("toolkit") or NEWEST_TREE))
     process = RuntimeProcess(_argv(query), {}, "/")
     host = _prepared(host_of_query(query), query, process, release)
     return run_on(host, evolve(process, environ=dict(host.env)), release), host

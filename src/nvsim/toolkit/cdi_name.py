@@ -76,14 +76,33 @@ def parse_kind(kind: str) -> tuple[str, str]:
     return (vendor, cls) if vendor and cls else ("", kind)
 
 
-def vendor_error(vendor: str) -> str | None:
-    """Why `vendor` is no valid vendor name."""
+def vendor_error(vendor: str, *, before_0_6: bool = False) -> str | None:
+    """Why `vendor` is no valid vendor name; `before_0_6`: in the words of libraries before 0.6."""
+    if before_0_6:
+        return _old_word_error("vendor", "vendor name", vendor, dots=True)
     return _prefixed("invalid vendor. ", _word_error(vendor))
 
 
-def class_error(cls: str) -> str | None:
-    """Why `cls` is no valid class name."""
+def class_error(cls: str, *, before_0_6: bool = False) -> str | None:
+    """Why `cls` is no valid class name; `before_0_6`: by the rules of libraries before 0.6, which knew no dots in classes."""
+    if before_0_6:
+        return _old_word_error("class", "device class", cls, dots=False)
     return _prefixed("invalid class. ", _word_error(cls))
+
+
+def _old_word_error(kind: str, what: str, name: str, *, dots: bool) -> str | None:
+    if not name:
+        return f"invalid (empty) {what}"
+    if name[0] not in _LETTERS:
+        return f"invalid {kind} {go_quote(name)}, should start with letter"
+    if len(name.encode("utf-8", "surrogateescape")) == 1:
+        raise NamePanic("runtime error: slice bounds out of range [1:0]")
+    for c in _inner(name):
+        if c not in _INNER or (c == "." and not dots):
+            return f"invalid character '{c}' in {what} {go_quote(name)}"
+    if name[-1] not in _ALPHANUMERIC:
+        return f"invalid {kind} {go_quote(name)}, should end with a letter or digit"
+    return None
 
 
 def _prefixed(prefix: str, error: str | None) -> str | None:

@@ -50,7 +50,7 @@ class Release:
     edits_form: Literal["bind-path", "bind-name", "bind-name-debug", "rbind-name-debug"] = field(kw_only=True)
     graphics_needs: Literal["ldcache", "nothing", "driver"] = field(kw_only=True)
     csv_environment: Literal["first", "last"] = field(kw_only=True)
-    csv_step: Literal["hooks", "spec", "spec-void", "spec-by-device"] = field(kw_only=True)
+    csv_step: Literal["hooks", "spec", "spec-by-device"] = field(kw_only=True)
     cdi_none_name: str = field(kw_only=True)
     automatic_devices: Literal["none", "fall-back", "required"] = field(kw_only=True)
     automatic_modes: Literal["nvml", "all"] = field(kw_only=True)
@@ -99,8 +99,6 @@ class Release:
     prestart_hook_path: Literal["path-or-default", "search", "config"] = field(kw_only=True)
     prestart_hook_known_by: Literal["text", "name"] = field(kw_only=True)
     cuda_compat_hook: Literal["none", "always", "by-mode", "alone"] = field(kw_only=True)
-    empty_ldcache_hook: bool = field(kw_only=True)
-    generated_parts: tuple[str, ...] = field(kw_only=True)
     ldcache_hook: Literal[
         "conf-and-run", "if-cache", "links-without-cache", "always", "complete", "complete-and-musl"
     ] = field(kw_only=True)
@@ -108,7 +106,6 @@ class Release:
     ldcache_hook_root: Literal["option", "pivot-shared", "pivot"] = field(kw_only=True)
     links_hook: Literal["colon-keep", "keep", "refuse", "replace"] = field(kw_only=True)
     compat_hook: Literal["major-and-cache", "major", "note"] = field(kw_only=True)
-    driver_search: Literal["libcuda", "libcuda-or-nvml", "every-directory"] = field(kw_only=True)
     compat_hook_needs_driver: bool = field(kw_only=True)
     runtime_spec_version: str = field(kw_only=True)
     debug_log_directory: Literal["needed", "made"] = field(kw_only=True)

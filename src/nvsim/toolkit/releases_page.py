@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from nvsim.frozen import evolve, has
 from nvsim.toolkit.config_schema import Key, ToolkitConfig, all_keys
+from nvsim.toolkit.generation_table import GENERATION
 from nvsim.toolkit.releases import NEWEST_TREE, OLDEST
-from nvsim.toolkit.releases_table import BEHAVIOURS
+from nvsim.toolkit.releases_table import BEHAVIOURS, Behaviour
 
 _HEAD = f"""\
 # What toolkit releases do differently
@@ -19,6 +20,15 @@ chooses. Below is every difference that it knows, written from the tables that t
 capabilities, one that is newer as the newest.
 
 ## Behaviour
+
+| what | from | then |
+| --- | --- | --- |
+"""
+_GENERATION = """
+## Generated CDI specs
+
+What `nvidia-ctk cdi generate` (`nvsim cdi generate`) writes, and what the runtime generates in its modes jit-cdi and csv
+(`nvsim.toolkit.generation_table`). 1.12 is the first release with a generator.
 
 | what | from | then |
 | --- | --- | --- |
@@ -35,17 +45,21 @@ A release that does not know a key ignores it.
 
 def releases_page() -> str:
     """The page's text."""
-    rows = [
-        f"| {b.about} (`{b.name}`) | {s.since or 'always'} | {s.text} |" if i == 0 else f"| | {s.since} | {s.text} |"
-        for b in BEHAVIOURS
-        for i, s in enumerate(b.steps)
-    ]
+    tables = ["\n".join(_rows(table)) for table in (BEHAVIOURS, GENERATION)]
     keys = [
         f"| `{name}` | {_text(key.since) or 'always'} | {_text(key.until)} |"
         for name, key in _every_key(ToolkitConfig(), "", Key("", ""))
         if key.since or key.until
     ]
-    return _HEAD + "\n".join(rows) + "\n" + _KEYS + "\n".join(keys) + "\n"
+    return _HEAD + tables[0] + "\n" + _GENERATION + tables[1] + "\n" + _KEYS + "\n".join(keys) + "\n"
+
+
+def _rows(table: Sequence[Behaviour]) -> Iterator[str]:
+    """The lines of a table: the behaviour with its first value, then each value that replaced one."""
+    for behaviour in table:
+        for i, step in enumerate(behaviour.steps):
+            what = f"{behaviour.about} (`{behaviour.name}`) | {step.since or 'always'}" if i == 0 else f"| {step.since}"
+            yield f"| {what} | {step.text} |"
 
 
 def _every_key(section: Any, path: str, above: Key) -> Iterator[tuple[str, Key]]:

@@ -186,7 +186,6 @@ BEHAVIOURS = (
         "how csv mode makes its edits",
         ("", "hooks", "mounts of the CSV files; hooks that read the files"),
         ("1.14.0", "spec", "as a CDI spec that is generated, for all devices"),
-        ("1.15.0", "spec-void", "the same, with NVIDIA_VISIBLE_DEVICES=void"),
         ("1.19.0", "spec-by-device", "as CDI specs that are generated for the devices that are asked for"),
     ),
     _behaviour(
@@ -523,38 +522,6 @@ BEHAVIOURS = (
         ("1.17.5", "always", "in both, followed by update-ldcache in legacy mode"),
         ("1.17.7", "by-mode", "in legacy mode with cuda-compat-mode = hook, followed by update-ldcache"),
         ("1.20.0", "alone", "in legacy mode with cuda-compat-mode = hook, alone"),
-    ),
-    _behaviour(
-        "empty_ldcache_hook",
-        "the update-ldcache hook of a generated CDI spec without libraries",
-        ("", True, "is there"),
-        ("1.20.0", False, "is left out"),
-    ),
-    _behaviour(
-        "generated_parts",
-        "newer parts of the CDI specs that the runtime generates: hooks, NVIDIA_CTK_LIBCUDA_DIR, nvidia.icd of OpenCL, nvidia-xconfig",
-        ("", (), "none of them"),
-        (
-            "1.18.0",
-            ("disable-device-node-modification", "libcuda-dir"),
-            "the hook disable-device-node-modification and NVIDIA_CTK_LIBCUDA_DIR",
-        ),
-        (
-            "1.20.0",
-            ("disable-device-node-modification", "libcuda-dir", "opencl-icd", "update-application-profile", "xconfig"),
-            "also the hook update-application-profile, nvidia.icd and nvidia-xconfig",
-        ),
-    ),
-    _behaviour(
-        "driver_search",
-        "where a driver's version and libraries are found",
-        ("", "libcuda", "the suffix of libcuda.so.*.* tells the version, its directory holds the libraries"),
-        ("1.19.0", "libcuda-or-nvml", "the suffix and directory of libcuda, else of libnvidia-ml"),
-        (
-            "1.20.0",
-            "every-directory",
-            "the suffix of libcuda, else of libnvidia-ml; every directory with libraries of it",
-        ),
     ),
     _behaviour(
         "compat_hook_needs_driver",

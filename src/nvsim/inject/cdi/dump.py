@@ -10,9 +10,9 @@ from typing import Any
 from nvsim.inject.cdi.spec import CdiSpec, spec_to_json
 
 
-def dump_json(spec: CdiSpec) -> str:
-    """The text that the library writes to a ``.json`` file."""
-    text = json.dumps(spec_to_json(spec), ensure_ascii=False, separators=(",", ":"))
+def dump_json(spec: CdiSpec, *, in_order: bool = True) -> str:
+    """The text that the library writes to a ``.json`` file; keys in the order of the specification, or sorted."""
+    text = json.dumps(spec_to_json(spec), ensure_ascii=False, separators=(",", ":"), sort_keys=not in_order)
     for char in "<>&\u2028\u2029":  # encoding/json escapes these
         text = text.replace(char, f"\\u{ord(char):04x}")
     return text
@@ -26,6 +26,34 @@ def dump_yaml(spec: CdiSpec) -> str:
     lines = ["---"]
     _yaml_mapping(data, 0, lines)
     return "\n".join(lines) + "\n"
+
+
+def dump_sorted_yaml(spec: CdiSpec) -> str:
+    """The text of older libraries: keys sorted, two blanks, lists not indented (``sigs.k8s.io/yaml``)."""
+    data = spec_to_json(spec)
+    lines = ["---"]
+    _sorted_mapping(data, "", lines)
+    return "\n".join(lines) + "\n"
+
+
+def _sorted_mapping(data: Mapping[str, Any], pad: str, lines: list[str]) -> None:
+    for key in sorted(data):
+        value = data[key]
+        if isinstance(value, dict) and value:
+            lines.append(f"{pad}{_yaml_scalar(key)}:")
+            _sorted_mapping(value, f"{pad}  ", lines)
+        elif isinstance(value, list) and value:
+            lines.append(f"{pad}{_yaml_scalar(key)}:")
+            for item in value:
+                inner: list[str] = []
+                if isinstance(item, dict) and item:
+                    _sorted_mapping(item, f"{pad}  ", inner)
+                else:
+                    inner.append(f"{pad}  {_yaml_scalar(item)}")
+                lines.append(f"{pad}- {inner[0][len(pad) + 2 :]}")
+                lines.extend(inner[1:])
+        else:
+            lines.append(f"{pad}{_yaml_scalar(key)}: {_yaml_scalar(value)}")
 
 
 def _yaml_mapping(data: Mapping[str, Any], indent: int, lines: list[str]) -> None:

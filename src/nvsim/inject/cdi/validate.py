@@ -27,7 +27,9 @@ HOOK_NAMES = ("prestart", "createRuntime", "createContainer", "startContainer", 
 def spec_error(spec: CdiSpec, library: CdiLibrary = NEWEST_LIBRARY) -> str | None:
     """Why `spec` is not valid. Raises `nvsim.inject.cdi.names.NamePanic` where the library crashes."""
     vendor, cls = parse_kind(spec.kind)
-    error = version_error(spec, library) or vendor_error(vendor) or class_error(cls) or edits_error(spec.edits)
+    old = not library.dotted_classes
+    error = version_error(spec, library) or vendor_error(vendor, before_0_6=old) or class_error(cls, before_0_6=old)
+    error = error or edits_error(spec.edits)
     if error:
         return error
     seen = set()

@@ -6,7 +6,8 @@ import posixpath
 from collections.abc import Mapping, Sequence
 
 from nvsim.frozen import evolve, frozen
-from nvsim.inject.cdi.dump import dump_json, dump_yaml
+from nvsim.inject.cdi.dump import dump_json, dump_sorted_yaml, dump_yaml
+from nvsim.inject.cdi.library import LIBRARIES, NEWEST_LIBRARY
 from nvsim.inject.cdi.load import parse_spec
 from nvsim.inject.cdi.spec import CdiDevice, CdiSpec, Edits, with_minimum_version
 from nvsim.inject.cdi.transform import transform_root
@@ -14,12 +15,13 @@ from nvsim.inject.cdi.validate import spec_error
 from nvsim.inject.command_flags import Flag, parse_flags
 from nvsim.inject.generate.csv_files import default_files
 from nvsim.inject.generate.generate import build_spec, common_edits, device_specs
-from nvsim.inject.generate.generator import MODES, NAME_STRATEGIES, GenerateOptions, new_generator
+from nvsim.inject.generate.generator import NAME_STRATEGIES, GenerateOptions, new_generator
 from nvsim.inject.generate.host import CdiHost
 from nvsim.inject.generate.lookup import executables
 from nvsim.inject.generate.nvml import COHERENT
 from nvsim.inject.log import ToolFailure, ToolLog
 from nvsim.toolkit.cdi_name import NamePanic, class_error, vendor_error
+from nvsim.toolkit.generation import GenerationRules, newest_rules
 
 DEFAULT_CTK = "/usr/bin/nvidia-ctk"
 DEFAULT_CDI_HOOK = "/usr/bin/nvidia-cdi-hook"
@@ -72,36 +74,44 @@ _TRANSFORM_FLAGS = (
 )
 
 
-def run_generate(host: CdiHost, args: Sequence[str], config_root: str = "") -> CommandResult:
-    """``nvidia-ctk cdi generate ARGS`` on `host`. `config_root` is ``nvidia-container-cli.root`` of its config.toml."""
+def run_generate(
+    host: CdiHost, args: Sequence[str], config_root: str = "", rules: GenerationRules | None = None
+) -> CommandResult:
+    """``nvidia-ctk cdi generate ARGS`` on `host`. `config_root` is ``nvidia-container-cli.root`` of its config.toml; `rules`: of the
+    toolkit's release, the newest tree's if none are given."""
     log = ToolLog()
+    rules = rules or newest_rules()
     specs: list[CdiSpec] = []
     texts: list[str] = []
     files: list[str] = []
     usage = True
     try:
-        flags = parse_flags(_GENERATE_FLAGS, args, host.env)
-        if not flags.is_set("driver-root"):
+        env = host.env if rules.options_from_environment else {}
+        after = rules.options_after_arguments
+        flags = parse_flags(_flags(rules), args, env, known=rules.options, interspersed=after)
+        if rules.options_from_environment and not flags.is_set("driver-root"):
             flags = flags.with_value("driver-root", config_root)
-        checked = _checked(host, log, flags.values, flags.is_set("format"))
+        checked = _checked(host, log, flags.values, flags.is_set("format"), rules)
         usage = False
         try:
             generated = _generated(host, log, checked)
         except ToolFailure as e:
             raise e.within("failed to generate CDI spec") from None
+        library = LIBRARIES.get(rules.release.cdi_library, NEWEST_LIBRARY)
         errors = []
         for infix, spec in generated:
             saved = with_minimum_version(spec)
-            error = spec_error(saved)
+            _tell_version(log, rules, spec.version, saved.version, before=True)
+            error = spec_error(saved, library) if rules.spec_check else None
             file = _with_infix(checked.output, infix)
             if error is None:
                 specs.append(saved)
-                texts.append(dump_json(saved) if checked.format == "json" else dump_yaml(saved))
+                texts.append(_text(saved, checked.format, rules))
                 files.append(file)
             else:
                 text = f"failed to write spec: invalid CDI Spec: {error}"
                 errors.append(text if file else f"failed to write CDI spec to STDOUT: {text}")
-            log.info(f"Generated CDI spec with version {saved.version}")
+            _tell_version(log, rules, spec.version, saved.version, before=False)
         if errors:
             raise ToolFailure("\n".join(errors))
     except ToolFailure as e:
@@ -110,6 +120,35 @@ def run_generate(host: CdiHost, args: Sequence[str], config_root: str = "") -> C
     except NamePanic as e:
         return _crashed(log, e)
     return CommandResult(0, tuple(log.lines), tuple(specs), tuple(texts), tuple(files))
+
+
+def _flags(rules: GenerationRules) -> tuple[Flag, ...]:
+    """The options with the defaults and kinds of a release."""
+    several = len(rules.name_strategies) > 1
+    strategies = Flag(
+        ("device-name-strategy",),
+        "list" if several else "text",
+        _ENV + "DEVICE_NAME_STRATEGIES",
+        rules.name_strategies if several else rules.name_strategies[0],
+    )
+    return tuple(strategies if f.names == strategies.names else f for f in _GENERATE_FLAGS)
+
+
+def _tell_version(log: ToolLog, rules: GenerationRules, newest: str, needed: str, *, before: bool) -> None:
+    """Log the CDI version, before or after the spec is written."""
+    if before == (rules.version_told == "saved"):
+        return
+    if rules.version_told == "minimum":
+        log.info(f"Using minimum required CDI spec version: {needed}")
+    else:
+        log.info(f"Generated CDI spec with version {newest if rules.version_told == 'newest' else needed}")
+
+
+def _text(spec: CdiSpec, form: str, rules: GenerationRules) -> str:
+    """The text of a spec as a release writes it."""
+    if form == "json":
+        return dump_json(spec, in_order=rules.spec_text != "sorted")
+    return dump_yaml(spec) if rules.spec_text == "ordered" else dump_sorted_yaml(spec)
 
 
 @frozen
@@ -124,7 +163,11 @@ class _Checked:
 
 
 def _checked(
-    host: CdiHost, log: ToolLog, values: Mapping[str, str | bool | tuple[str, ...]], format_set: bool
+    host: CdiHost,
+    log: ToolLog,
+    values: Mapping[str, str | bool | tuple[str, ...]],
+    format_set: bool,
+    rules: GenerationRules,
 ) -> _Checked:
     """The flags as options, refused in the program's order and words."""
 
@@ -134,25 +177,27 @@ def _checked(
 
     def many(name: str) -> tuple[str, ...]:
         value = values[name]
-        return value if isinstance(value, tuple) else ()
+        return value if isinstance(value, tuple) else (value,) if isinstance(value, str) else ()
 
     form = text("format").lower()
     if form not in ("json", "yaml"):
         raise ToolFailure(f"invalid output format: {form}")
-    mode = text("mode").lower()
-    if mode not in MODES:
+    mode = text("mode").lower() if rules.modes else "nvml"
+    if rules.modes and mode not in rules.modes:
         raise ToolFailure(f"invalid discovery mode: {mode}")
     for strategy in many("device-name-strategy"):
         if strategy not in NAME_STRATEGIES:
             raise ToolFailure(f"invalid device name strategy: {strategy}")
-    hook_path = resolve_hook_path(host, log, text("nvidia-cdi-hook-path"))
+    hook_path = resolve_hook_path(host, log, text("nvidia-cdi-hook-path"), rules)
     output = text("output")
     implied = {".json": "json", ".yaml": "yaml", ".yml": "yaml"}.get(posixpath.splitext(output)[1].lower())
     if implied is not None and not format_set:
         form = implied
     elif implied is not None and implied != form:
         log.warning(f'Requested output format "{form}" does not match format implied by output file name: "{implied}"')
-    for name, error in (("vendor", vendor_error(text("vendor"))), ("class", class_error(text("class")))):
+    old = not LIBRARIES.get(rules.release.cdi_library, NEWEST_LIBRARY).dotted_classes
+    for name, wrong in (("vendor", vendor_error), ("class", class_error)):
+        error = wrong(text(name), before_0_6=old)
         if error:
             raise ToolFailure(f"invalid CDI {name} name: {error}")
     if "all" in many("enable-hook"):
@@ -176,18 +221,20 @@ def _checked(
         many("csv.file"),
         many("csv.ignore-pattern"),
         text("csv.compat-container-root"),
+        rules=rules,
     )
     return _Checked(options, output, form, text("vendor"), text("class"), many("device-id"), merged)
 
 
-def resolve_hook_path(host: CdiHost, log: ToolLog, path: str) -> str:
+def resolve_hook_path(host: CdiHost, log: ToolLog, path: str, rules: GenerationRules) -> str:
     """The absolute path of a hook program: as given, or found on the PATH, or the default of its kind."""
     if path.startswith("/"):
         return path
-    default = DEFAULT_CTK if posixpath.basename(path) == "nvidia-ctk" else DEFAULT_CDI_HOOK
+    ctk = rules.hook_program == "nvidia-ctk" or posixpath.basename(path) == "nvidia-ctk"
+    default = DEFAULT_CTK if ctk else DEFAULT_CDI_HOOK
     name = path or posixpath.basename(default)
     try:
-        return executables(host.resolver, host.path_env, "")(name)[0]
+        return executables(host.resolver, host.path_env, "", rules.not_found)(name)[0]
     except ToolFailure as e:
         log.warning(f"Failed to locate {name}: {e.text}")
         return default
@@ -196,6 +243,8 @@ def resolve_hook_path(host: CdiHost, log: ToolLog, path: str) -> str:
 def _generated(host: CdiHost, log: ToolLog, checked: _Checked) -> list[tuple[str, CdiSpec]]:
     """The specs with the infix of their file names: the whole one, and those of coherent and other GPUs where that is told apart."""
     generator = new_generator(host, log, checked.options)
+    if generator.rules.spec_steps == "common":
+        generator.nvml()
     try:
         devices = device_specs(generator, checked.ids)
     except ToolFailure as e:
@@ -203,7 +252,9 @@ def _generated(host: CdiHost, log: ToolLog, checked: _Checked) -> list[tuple[str
     try:
         common = common_edits(generator)
     except ToolFailure as e:
-        raise e.within("failed to create edits common for entities") from None
+        raise (
+            e if generator.rules.spec_steps == "common" else e.within("failed to create edits common for entities")
+        ) from None
     out = [("", _built(devices, common, checked, ""))]
     for infix, value in ((".coherent", "true"), (".noncoherent", "false")):
         chosen = [d for d in devices if d.annotations.get(COHERENT) == value]
@@ -217,7 +268,7 @@ def _built(devices: Sequence[CdiDevice], common: Edits, checked: _Checked, infix
         evolve(d, annotations={k: v for k, v in d.annotations.items() if k != COHERENT}) if d.annotations else d
         for d in devices
     ]
-    return build_spec(plain, common, f"{checked.vendor}/{checked.cls}{infix}", checked.merged)
+    return build_spec(plain, common, f"{checked.vendor}/{checked.cls}{infix}", checked.options.rules, checked.merged)
 
 
 def _with_infix(path: str, infix: str) -> str:

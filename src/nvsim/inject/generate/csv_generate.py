@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from nvsim.inject.cdi.spec import CdiDevice
 from nvsim.inject.device_ids import is_gpu_index, is_gpu_uuid, is_mig_index, is_mig_uuid, is_plain_uuid
-from nvsim.inject.generate.csv_discover import csv_entities
+from nvsim.inject.generate.csv_discover import csv_entities, csv_everything
 from nvsim.inject.generate.csv_files import MountSpecs, matcher, read_specs, without
 from nvsim.inject.generate.devices import CONTROL_NODES, control_nodes
 from nvsim.inject.generate.discover import Discoverer, hook, merge
@@ -26,6 +26,8 @@ Devices = Callable[[], list[CdiDevice]]
 
 def csv_devices(generator: Generator, ids: Sequence[str]) -> list[CdiDevice]:
     """The device specs for these ids: integrated and discrete GPU apart where NVML knows several GPUs, else one device 0."""
+    if generator.rules.csv_device != "nodes":
+        return _whole_device(generator, ids)
     nvml = _several_gpus(generator)
     if nvml is not None:
         try:
@@ -36,10 +38,29 @@ def csv_devices(generator: Generator, ids: Sequence[str]) -> list[CdiDevice]:
             )
         else:
             return [device for devices in chosen for device in devices()]
+    _check_ids(ids)
+    return _listed_device(generator, 0, "", _entities(generator, _device_specs(generator)))
+
+
+def _check_ids(ids: Sequence[str]) -> None:
+    """Where there is one device, it can be asked for as ``all`` and ``0``. Raises `ToolFailure`."""
     for ident in ids:
         if ident not in ("all", "0"):
             raise ToolFailure(f"failed to construct device spec generators: unsupported device id: {ident}")
-    return _listed_device(generator, 0, "", _device_specs(generator))
+
+
+def _whole_device(generator: Generator, ids: Sequence[str]) -> list[CdiDevice]:
+    """The one device before 1.19, which has all that the CSV files list."""
+    _check_ids(ids)
+    specs = read_specs(generator.host, generator.log, generator.csv_files)
+    specs = without(specs, ("sym",), matcher(generator.options.csv_ignore))
+    named = generator.rules.csv_device == "everything-named" and "uuid" in generator.options.names
+    unnamed = "failed to get device UUID: GetUUID is not supported" if named else ""
+    return _listed_device(generator, 0, "", csv_everything(generator.driver, generator.hooks, specs), unnamed)
+
+
+def _entities(generator: Generator, specs: MountSpecs) -> Discoverer:
+    return csv_entities(generator.driver, generator.hooks, specs)
 
 
 def _several_gpus(generator: Generator) -> Nvml | None:
@@ -84,7 +105,7 @@ def _one_gpu(generator: Generator, index: int, gpu: NvmlGpu) -> Devices:
     if _is_integrated(gpu):
         if index != 0:
             raise ToolFailure(f"unexpected device index for iGPU: {index}")
-        return lambda: _listed_device(generator, index, gpu.uuid, _integrated_specs(generator))
+        return lambda: _listed_device(generator, index, gpu.uuid, _entities(generator, _integrated_specs(generator)))
     if index != 1:
         raise ToolFailure(f"unexpected device index for dGPU: {index}")
 
@@ -106,13 +127,17 @@ def _is_integrated(gpu: NvmlGpu) -> bool:
     return gpu.integrated if bus_id is None else bus_id.startswith("0000:01:00")
 
 
-def _listed_device(generator: Generator, index: int, uuid: str, specs: MountSpecs) -> list[CdiDevice]:
-    """The device whose nodes the CSV files list, one for each name."""
+def _listed_device(
+    generator: Generator, index: int, uuid: str, listed: Discoverer, unnamed: str = ""
+) -> list[CdiDevice]:
+    """The device of what the CSV files list, one for each name. `unnamed`: why it has none."""
     try:
-        edits = generator.edits(csv_entities(generator.driver, generator.hooks, specs))
+        edits = generator.edits(listed)
     except ToolFailure as e:
         raise e.within("failed to create container edits for CSV files") from None
     try:
+        if unnamed:
+            raise ToolFailure(unnamed)
         names = generator.gpu_names(index, uuid)
     except ToolFailure as e:
         raise e.within("failed to get device name") from None
@@ -136,7 +161,9 @@ def _discrete_specs(generator: Generator) -> MountSpecs:
 
 
 def csv_common(generator: Generator) -> Discoverer:
-    """Directories, libraries and links of the CSV files, and the hooks that make them usable."""
+    """Directories, libraries and links of the CSV files, and the hooks that make them usable; nothing where the device has all that."""
+    if generator.rules.csv_device != "nodes":
+        return Discoverer()
     specs = read_specs(generator.host, generator.log, generator.csv_files)
     specs = without(specs, ("dev",), lambda path: True)
     specs = without(specs, ("sym",), matcher(generator.options.csv_ignore))

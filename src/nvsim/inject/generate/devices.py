@@ -20,15 +20,6 @@ from nvsim.toolkit.request import Because
 
 CONTROL_NODES = ("/dev/nvidia-modeset", "/dev/nvidia-uvm-tools", "/dev/nvidia-uvm", "/dev/nvidiactl")
 MIG_MINORS = "/proc/driver/nvidia-caps/mig-minors"
-_MANAGEMENT_NODES = (
-    "/dev/nvidia*",
-    "/dev/nvidia-caps/nvidia-cap*",
-    "/dev/nvidia-modeset",
-    "/dev/nvidia-uvm-tools",
-    "/dev/nvidia-uvm",
-    "/dev/nvidiactl",
-    "/dev/nvidia-caps-imex-channels/channel*",
-)
 _NOT_FOR_MANAGEMENT = ("nvidia-fs", "nvidia-nvswitch", "nvidia-nvlink")
 _FOLDERS_TO_OPEN = ("/dev/dri", "/dev/nvidia-caps")
 _MIG_CAP = re.compile(r"(config|monitor|gpu\d+/gi\d+(/ci\d+)?/access)\Z")
@@ -41,7 +32,7 @@ def control_nodes(driver: Driver) -> Discoverer:
 
 def full_gpu(driver: Driver, creator: HookCreator, gpu: NvmlGpu) -> Discoverer:
     """A GPU's node, its DRM nodes and their by-path links. Raises `ToolFailure` when NVML does not tell its bus id."""
-    bus_id = _bus_id(gpu)
+    bus_id = _bus_id(gpu, driver)
     wanted = (f"/dev/nvidia{gpu.minor}", *drm_nodes(driver.host, bus_id))
     nodes = char_devices(driver, wanted, f"node of GPU {gpu.uuid}")
     return remembered(merge(nodes, _by_path_links(driver, creator, bus_id, nodes)))
@@ -50,6 +41,8 @@ def full_gpu(driver: Driver, creator: HookCreator, gpu: NvmlGpu) -> Discoverer:
 def mig_device(driver: Driver, creator: HookCreator, gpu: NvmlGpu, mig: NvmlMig) -> Discoverer:
     """The nodes of a MIG device: its GPU's and those of its two capabilities; DRM nodes only with the gfx attribute."""
     caps = mig_capabilities(driver.host)
+    if caps is None and not driver.rules.mig_minors_needed:
+        caps = {}
     if caps is None:
         raise ToolFailure("error getting MIG capability device paths: <nil>")
     wanted = [f"/dev/nvidia{gpu.minor}"]
@@ -61,17 +54,18 @@ def mig_device(driver: Driver, creator: HookCreator, gpu: NvmlGpu, mig: NvmlMig)
             raise ToolFailure(f"failed to get {what} cap device path: invalid MIG capability path {key}")
         wanted.append(f"/dev/nvidia-caps/nvidia-cap{caps[key]}")
     what = f"node of MIG device {mig.uuid}"
-    if "gfx" not in mig.profile.partition("+")[2].split(","):
+    if not driver.rules.mig_graphics or "gfx" not in mig.profile.partition("+")[2].split(","):
         return remembered(char_devices(driver, wanted, what))
-    bus_id = _bus_id(gpu)
+    bus_id = _bus_id(gpu, driver)
     nodes = char_devices(driver, (*wanted, *drm_nodes(driver.host, bus_id)), what)
     return remembered(merge(nodes, _by_path_links(driver, creator, bus_id, nodes)))
 
 
-def _bus_id(gpu: NvmlGpu) -> str:
+def _bus_id(gpu: NvmlGpu, driver: Driver) -> str:
     bus_id = gpu.bus_id
     if bus_id is None:
-        raise ToolFailure(f"error getting PCI info for device: error getting PCI info: {nvml_text(3)}")
+        step = "error getting PCI info for device"
+        raise ToolFailure(f"{step}: {'error getting PCI info: ' if driver.rules.pci_told_twice else ''}{nvml_text(3)}")
     return bus_id
 
 
@@ -97,9 +91,11 @@ def mig_capabilities(host: CdiHost) -> Mapping[str, int] | None:
 def _by_path_links(driver: Driver, creator: HookCreator, bus_id: str, nodes: Discoverer) -> Discoverer:
     """The links below /dev/dri/by-path that lead to selected nodes. The link's place keeps the dev root (as upstream does)."""
 
+    every = driver.rules.by_path_links == "all"
+
     def hooks() -> tuple[CdiHook, ...]:
         selected = {d.host_path for d in nodes.devices()}
-        if not selected:
+        if not selected and not every:
             return ()
         links = []
         for kind in ("card", "render"):
@@ -110,7 +106,7 @@ def _by_path_links(driver: Driver, creator: HookCreator, bus_id: str, nodes: Dis
                 continue
             target = found.node.target
             node = target if target.startswith("/") else join_path(posixpath.dirname(link), target)
-            if node in selected:
+            if every or node in selected:
                 links.append(f"{target}::{link}")
         because = (Because("host links in /dev/dri/by-path", f"they lead to nodes of the GPU at {bus_id}"),)
         return creator.create("create-symlinks", *links, because=because) if links else ()
@@ -119,7 +115,7 @@ def _by_path_links(driver: Driver, creator: HookCreator, bus_id: str, nodes: Dis
 
 
 def folder_permissions(creator: HookCreator, nodes: Discoverer) -> Discoverer:
-    """The hook that opens the directories of device nodes to users other than root (off unless enabled)."""
+    """The hook that opens the directories of device nodes to users other than root."""
 
     def hooks() -> tuple[CdiHook, ...]:
         folders = dict.fromkeys(posixpath.dirname(d.path) for d in nodes.devices())
@@ -130,7 +126,7 @@ def folder_permissions(creator: HookCreator, nodes: Discoverer) -> Discoverer:
 
 def management_nodes(driver: Driver, creator: HookCreator) -> Discoverer:
     """Every NVIDIA device node, without those of nvidia-fs, NVSwitch and NVLink."""
-    nodes = char_devices(driver, _MANAGEMENT_NODES, "management device")
+    nodes = char_devices(driver, driver.rules.management_nodes, "management device")
 
     def allowed() -> tuple[Found, ...]:
         return tuple(d for d in nodes.devices() if not posixpath.basename(d.host_path).startswith(_NOT_FOR_MANAGEMENT))

@@ -7,22 +7,25 @@ A `Discoverer` is four questions that are answered when asked; the parts live in
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from nvsim.frozen import frozen
+from nvsim.frozen import evolve, frozen
 from nvsim.inject.cdi.spec import CdiHook, CdiMount, CdiNode, Edits, Reasons
 from nvsim.inject.generate.driver import Driver
-from nvsim.inject.generate.lookup import Locator, files, is_char_device, join_path
+from nvsim.inject.generate.lookup import Locator, is_char_device, join_path
 from nvsim.inject.log import ToolFailure, ToolLog
 from nvsim.rootfs.node import Special
 from nvsim.rootfs.resolve import Resolved, Resolver
+from nvsim.toolkit.releases import Release
 from nvsim.toolkit.request import Because
 
 READ_ONLY = ("ro", "nosuid", "nodev", "rbind", "rprivate")
 DEFAULT_HOOK_PATH = "/usr/bin/nvidia-cdi-hook"
 ALL_HOOKS = "all"
-_DISABLED_BY_DEFAULT = ("chmod",)
+IPC_OPTIONS = ("nosuid", "nodev", "rbind", "rprivate", "noexec")
+_BIND = ("ro", "nosuid", "nodev", "bind")
+_OLD_OPTIONS: Mapping[tuple[str, ...], tuple[str, ...]] = {READ_ONLY: _BIND, IPC_OPTIONS: (*_BIND, "noexec")}
 
 
 @frozen
@@ -128,7 +131,7 @@ def mounts(log: ToolLog, locate: Locator, root: str, wanted: Sequence[str], what
 
 def char_devices(driver: Driver, wanted: Sequence[str], what: str = "device node") -> Discoverer:
     """Character devices below the dev root; also looked for in its ``/dev``."""
-    locate = files(driver.host.resolver, driver.dev_root, ("/", "/dev"), is_char_device)
+    locate = driver.files_at(("/", "/dev"), is_char_device, root=driver.dev_root)
     return Discoverer(devices=lambda: find(driver.log, locate, driver.dev_root, wanted, what))
 
 
@@ -165,7 +168,7 @@ class HookCreator:
     def _wanted(self, name: str, args: tuple[str, ...]) -> bool:
         if name in self.enabled:
             return True
-        if name in self.disabled or name in _DISABLED_BY_DEFAULT or ALL_HOOKS in self.disabled:
+        if name in self.disabled or ALL_HOOKS in self.disabled:
             return False
         return bool(args) or name not in ("create-symlinks", "chmod")
 
@@ -189,8 +192,11 @@ def hook(creator: HookCreator, name: str, *args: str, because: Reasons = ()) -> 
     return Discoverer(hooks=lambda: creator.create(name, *args, because=because))
 
 
-def edits_of(discoverer: Discoverer, resolver: Resolver, no_gids: bool = False) -> Edits:
-    """The container edits for what `discoverer` finds. `no_gids`: never add supplementary groups for device nodes."""
+def edits_of(discoverer: Discoverer, resolver: Resolver, *, no_gids: bool = False, by_path: bool = False) -> Edits:
+    """The container edits for what `discoverer` finds.
+
+    `no_gids`: never add supplementary groups for device nodes. `by_path`: nodes are told by path alone, and so without groups.
+    """
     try:
         devices = discoverer.devices()
     except ToolFailure as e:
@@ -207,7 +213,7 @@ def edits_of(discoverer: Discoverer, resolver: Resolver, no_gids: bool = False) 
         hooks = discoverer.hooks()
     except ToolFailure as e:
         raise e.within("failed to discover hooks") from None
-    nodes = [device_node(d, resolver) for d in devices]
+    nodes = [device_node(d, None if by_path else resolver) for d in devices]
     return Edits(
         env=env,
         nodes=tuple(nodes),
@@ -217,10 +223,25 @@ def edits_of(discoverer: Discoverer, resolver: Resolver, no_gids: bool = False) 
     )
 
 
-def device_node(device: Found, resolver: Resolver) -> CdiNode:
-    """The node of the spec for a device: with its numbers, mode and group where the host has it."""
+def formed(edits: Edits, release: Release) -> Edits:
+    """Edits with the mount options, hook arguments and hook environment of a release."""
+    bind, name, *debug = release.edits_form.split("-")
+    hooks = tuple(_formed_hook(h, path=name == "path", debug=bool(debug)) for h in edits.hooks)
+    if bind == "rbind":
+        return evolve(edits, hooks=hooks)
+    mounts = tuple(evolve(m, options=_OLD_OPTIONS.get(m.options, _BIND)) for m in edits.mounts)
+    return evolve(edits, hooks=hooks, mounts=mounts)
+
+
+def _formed_hook(found: CdiHook, *, path: bool, debug: bool) -> CdiHook:
+    args = (found.path, *found.args[1:]) if path else found.args
+    return evolve(found, args=args, env=found.env if debug else ())
+
+
+def device_node(device: Found, resolver: Resolver | None) -> CdiNode:
+    """The node of the spec for a device: with its numbers, mode and group where the host has it; by path alone without `resolver`."""
     host_path = "" if device.host_path == device.path else device.host_path
-    found = resolver.resolve(device.host_path, follow=False)
+    found = resolver.resolve(device.host_path, follow=False) if resolver is not None else None
     if not isinstance(found, Resolved) or not isinstance(found.node, Special) or found.node.rdev is None:
         return CdiNode(device.path, host_path, because=device.because)
     node = found.node

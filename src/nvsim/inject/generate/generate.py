@@ -5,25 +5,31 @@ The command line of ``nvidia-ctk cdi generate`` is `nvsim.inject.generate.comman
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Sequence
+from contextlib import suppress
 
-from nvsim.inject.cdi.spec import CURRENT_VERSION, CdiDevice, CdiSpec, Edits
+from nvsim.inject.cdi.library import LIBRARIES, NEWEST_LIBRARY
+from nvsim.inject.cdi.spec import CdiDevice, CdiSpec, Edits
 from nvsim.inject.generate.csv_generate import csv_common, csv_devices
 from nvsim.inject.generate.devices import management_nodes
 from nvsim.inject.generate.gated import GATED_MODES, gated_files, imex_channels, imex_device
-from nvsim.inject.generate.generator import Generator
+from nvsim.inject.generate.generator import NO_SANDBOX, Generator
 from nvsim.inject.generate.libraries import driver_files
 from nvsim.inject.generate.nvml import nvml_common, nvml_devices
-from nvsim.inject.generate.simplify import simplify, with_merged_device
+from nvsim.inject.generate.simplify import merged_device, simplify, with_merged_device
 from nvsim.inject.generate.wsl import dxg_device, wsl_driver
 from nvsim.inject.log import ToolFailure
+from nvsim.toolkit.generation import GenerationRules
 
 
 def device_specs(generator: Generator, ids: Sequence[str]) -> list[CdiDevice]:
     """The device specs for these ids, in order, one for each name. Raises `ToolFailure`."""
     mode = generator.mode
     if mode == "nvml":
-        return nvml_devices(generator, ids)
+        found = nvml_devices(generator, ids)
+        generator.made = tuple(found)
+        return found
     if mode == "csv":
         return csv_devices(generator, ids)
     if mode == "imex":
@@ -54,8 +60,8 @@ def _only_device(generator: Generator) -> Edits:
 
 
 def common_edits(generator: Generator) -> Edits:
-    """The edits that every device of the spec needs; always the variable that keeps a legacy hook quiet. Raises `ToolFailure`."""
-    return _mode_edits(generator) + Edits(env=("NVIDIA_VISIBLE_DEVICES=void",))
+    """The edits that every device of the spec needs; newer releases add the variable that keeps a legacy hook quiet. Raises `ToolFailure`."""
+    return _mode_edits(generator) + Edits(env=("NVIDIA_VISIBLE_DEVICES=void",) if generator.rules.void_devices else ())
 
 
 def _mode_edits(generator: Generator) -> Edits:
@@ -71,6 +77,7 @@ def _mode_edits(generator: Generator) -> Edits:
             raise e.within("failed to create discoverer for WSL driver") from None
         return generator.edits(driver)
     if mode == "management":
+        _find_version(generator)
         try:
             driver = driver_files(generator.driver, generator.hooks, generator.options.features)
         except ToolFailure as e:
@@ -79,17 +86,43 @@ def _mode_edits(generator: Generator) -> Edits:
     return Edits()
 
 
-def build_spec(devices: Sequence[CdiDevice], common: Edits, kind: str, merged: bool = False) -> CdiSpec:
-    """The simplified spec; `merged` adds the device ``all``. Its version is the library's newest until it is saved."""
-    spec = simplify(CdiSpec(CURRENT_VERSION, kind, tuple(devices), common))
-    return with_merged_device(spec) if merged else spec
+def _find_version(generator: Generator) -> None:
+    """Before 1.18 management mode asks for the driver's version in its own way. Raises `ToolFailure`."""
+    rules, driver = generator.rules, generator.driver
+    if rules.driver_version != "nvml":
+        return
+    if rules.sandbox_library == "when-needed" and not generator.sandbox:
+        generator.log.warning(NO_SANDBOX)
+    if rules.management_version == "nvml" and generator.has_nvml:
+        with suppress(ToolFailure):
+            driver.known_version = generator.nvml().driver_version
+            return
+    try:
+        path = driver.libcuda(".*.*")[0]
+    except ToolFailure as e:
+        raise e.within("failed to locate libcuda.so").within("failed to get CUDA version") from None
+    driver.known_version = posixpath.basename(path).removeprefix("libcuda.so.")
+
+
+def build_spec(
+    devices: Sequence[CdiDevice], common: Edits, kind: str, rules: GenerationRules, merged: bool = False
+) -> CdiSpec:
+    """The spec, simplified as the release does; `merged` adds the device ``all``. Its version is the library's newest until it is saved."""
+    library = LIBRARIES.get(rules.release.cdi_library, NEWEST_LIBRARY)
+    spec = CdiSpec(library.newest, kind, tuple(devices), common)
+    if rules.simplified == "sorted":
+        spec = simplify(spec)
+        return with_merged_device(spec) if merged else spec
+    if merged:
+        spec = merged_device(spec)
+    return simplify(spec, in_order=False) if rules.simplified == "plain" else spec
 
 
 def generate_spec(generator: Generator, ids: Sequence[str], vendor: str = "", cls: str = "") -> CdiSpec:
     """An in-memory spec as the runtime makes it. Raises `ToolFailure`."""
     devices = device_specs(generator, ids or ("all",))
     kind = f"{vendor or default_vendor(generator.mode)}/{cls or default_class(generator.mode)}"
-    return build_spec(devices, common_edits(generator), kind)
+    return build_spec(devices, common_edits(generator), kind, generator.rules)
 
 
 def default_vendor(mode: str) -> str:

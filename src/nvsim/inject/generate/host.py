@@ -6,6 +6,7 @@ NVML's answers come from a table; whether the library can be loaded at all is de
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Literal
 
 from nvsim.elf.facts import ElfFacts, LoaderFacts
 from nvsim.frozen import field, frozen
@@ -40,8 +41,26 @@ _GENERATOR = "/proc/nvsim/generator"  # a place that no host has
 _INTERPRETERS = {"amd64": "/lib64/ld-linux-x86-64.so.2", "arm64": "/lib/ld-linux-aarch64.so.1"}
 
 
-def nvml_text(code: int) -> str:
-    """What NVML says for a return code."""
+_NVML_NAMES = {  # nvmlReturn_t, as go-nvlib names it
+    1: "UNINITIALIZED",
+    2: "INVALID_ARGUMENT",
+    3: "NOT_SUPPORTED",
+    4: "NO_PERMISSION",
+    6: "NOT_FOUND",
+    8: "INSUFFICIENT_POWER",
+    9: "DRIVER_NOT_LOADED",
+    12: "LIBRARY_NOT_FOUND",
+    15: "GPU_IS_LOST",
+    17: "OPERATING_SYSTEM",
+    18: "LIB_RM_VERSION_MISMATCH",
+    20: "MEMORY",
+}
+
+
+def nvml_text(code: int, how: Literal["text", "name"] = "text") -> str:
+    """What NVML says for a return code, or its name."""
+    if how == "name":
+        return f"ERROR_{_NVML_NAMES.get(code, 'UNKNOWN')}"
     return _NVML_TEXT.get(code, "Unknown Error")
 
 
@@ -183,12 +202,12 @@ def _loader(host: CdiHost) -> LoaderFacts:
     return LoaderFacts("glibc", "2.36", dirs, f"lib/{multiarch}" if debian else "lib64")
 
 
-def open_nvml(host: CdiHost, library: str) -> Nvml:
-    """NVML after nvmlInit, loaded from `library`. Raises `ToolFailure` with NVML's text."""
+def open_nvml(host: CdiHost, library: str, how: Literal["text", "name"] = "text") -> Nvml:
+    """NVML after nvmlInit, loaded from `library`. Raises `ToolFailure` with NVML's text, or the name of what it returned."""
     if host.nvml is None or not can_load(host, library):
         raise ToolFailure(LIBRARY_NOT_FOUND)
     if host.nvml.init != NVML_SUCCESS:
-        raise ToolFailure(nvml_text(host.nvml.init))
+        raise ToolFailure(nvml_text(host.nvml.init, how))
     return host.nvml
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import posixpath
+from collections.abc import Callable, Mapping
 
 from nvsim.inject.cdi.spec import CdiHook
 from nvsim.inject.generate import lookup
-from nvsim.inject.generate.discover import Discoverer, Found, HookCreator, find, hook, merge, mounts
+from nvsim.inject.generate.discover import IPC_OPTIONS, Discoverer, Found, HookCreator, find, hook, merge, mounts
 from nvsim.inject.generate.driver import Driver
-from nvsim.inject.generate.host import CdiHost
 from nvsim.inject.generate.lookup import go_match, join_path
 from nvsim.inject.log import ToolFailure, ToolLog
 from nvsim.rootfs.node import File, Symlink
@@ -30,22 +30,25 @@ EXPLICIT_LIBRARIES = (
     "libnvidia-egl-xcb.so",
     "libnvidia-egl-xlib.so",
 )
-PROGRAMS = (
-    "nvidia-smi",
-    "nvidia-debugdump",
-    "nvidia-persistenced",
-    "nvidia-cuda-mps-control",
-    "nvidia-cuda-mps-server",
-    "nvidia-imex",
-    "nvidia-imex-ctl",
-)
-IPC_OPTIONS = ("nosuid", "nodev", "rbind", "rprivate", "noexec")
 _ELF_IDENT = 16  # bytes that are read before anything is looked at
 FIRMWARE_PATH_PARAMETER = "/sys/module/firmware_class/parameters/path"
 
 
 def driver_files(driver: Driver, creator: HookCreator, features: frozenset[str]) -> Discoverer:
     """Everything of the driver that is common to all GPUs. Raises `ToolFailure` when its version or directories are unknown."""
+    version = driver.known_version if driver.rules.driver_version == "nvml" else _version(driver)
+    try:
+        libraries = library_discoverer(driver, creator, version, features)
+    except ToolFailure as e:
+        raise e.within("failed to create discoverer for driver libraries") from None
+    ipc = None if "disable-ipc-discoverer" in features else sockets(driver)
+    before = driver.rules.sockets == "var-run"
+    parts = (libraries, None if before else ipc, _firmware(driver, version), _programs(driver))
+    return merge(*parts)
+
+
+def _version(driver: Driver) -> str:
+    """The driver's version. Raises `ToolFailure` when it is not known."""
     failure = None
     version = ""
     try:
@@ -54,53 +57,121 @@ def driver_files(driver: Driver, creator: HookCreator, features: frozenset[str])
         failure = e.text
     if failure is not None or version in ("", "*.*"):
         raise ToolFailure(f"failed to determine driver version ({go_quote(version)}): {failure or '%!w(<nil>)'}")
-    try:
-        libraries = library_discoverer(driver, creator, version, features)
-    except ToolFailure as e:
-        raise e.within("failed to create discoverer for driver libraries") from None
-    ipc = None if "disable-ipc-discoverer" in features else _ipc(driver)
-    return merge(libraries, ipc, _firmware(driver, version), _programs(driver))
+    if not driver.search.every_directory:
+        try:
+            driver.library_dirs()
+        except ToolFailure as e:
+            raise e.within("failed to get libcuda.so parent path") from None
+    return version
 
 
 def library_discoverer(driver: Driver, creator: HookCreator, version: str, features: frozenset[str]) -> Discoverer:
     """The driver libraries of `version`, their links, and the hooks that make them usable. Raises `ToolFailure`."""
+    rules = driver.rules
     parts = [_versioned(driver, version)]
-    located = driver.driver_libraries()
-    parts.append(mounts(driver.log, located, driver.root, ("libnvidia-nvvm70.so.*",), "NVVM library"))
+    if rules.driver_libraries == "driver-directories-and-nvvm70":
+        parts.append(
+            mounts(driver.log, driver.driver_libraries(), driver.root, ("libnvidia-nvvm70.so.*",), "NVVM library")
+        )
     if "enable-explicit-driver-libraries" in features:
+        located = driver.driver_libraries()
         parts.append(mounts(driver.log, located, driver.root, EXPLICIT_LIBRARIES, "explicitly enabled library"))
     libraries = merge(*parts)
-    dirs = ":".join(driver.library_dirs())
-    told = (Because("host driver.version", f"the driver of the host has version {version}"),)
+    env = (f"NVIDIA_CTK_LIBCUDA_DIR={':'.join(driver.library_dirs())}",) if rules.libcuda_directory else ()
     return merge(
-        with_library_links(driver.host, driver.log, creator, libraries),
-        hook(creator, "enable-cuda-compat", *_version_argument(version), because=told),
+        with_library_links(driver, creator, libraries, version),
+        _compat_hook(driver, creator, version),
         ldcache_hook(creator, libraries),
         hook(creator, "disable-device-node-modification"),
-        Discoverer(env=lambda: (f"NVIDIA_CTK_LIBCUDA_DIR={dirs}",) if "libcuda-dir" in driver.parts else ()),
+        Discoverer(env=lambda: env),
     )
 
 
-def _version_argument(version: str) -> tuple[str, ...]:
-    return () if "*" in version else (f"--host-driver-version={version}",)
+def _compat_hook(driver: Driver, creator: HookCreator, version: str) -> Discoverer | None:
+    how = driver.rules.compat_hook
+    if how == "none" or "enable-cuda-compat" in creator.disabled:
+        return None
+    if how == "libcuda":
+        version = libcuda_version(driver)[1]
+    told = (Because("host driver.version", f"the driver of the host has version {version}"),)
+    args = () if "*" in version else (f"--host-driver-version={version}",)
+    return hook(creator, "enable-cuda-compat", *args, because=told)
+
+
+def libcuda_version(driver: Driver) -> tuple[str, str]:
+    """The directory of libcuda, the root cut off, and the suffix of its name; "" and ``*.*``, and a warning, when there is none."""
+    try:
+        path = driver.libraries()("libcuda.so.*.*")[0]
+    except ToolFailure as e:
+        driver.log.warning(f"failed to locate libcuda.so: {e.text}; using *.*")
+        return "", "*.*"
+    directory, name = posixpath.split(path)
+    return driver.relative(directory), name.removeprefix("libcuda.so.")
 
 
 def _versioned(driver: Driver, version: str) -> Discoverer:
     """The libraries whose name ends in the driver version, located again as plain files below the root."""
     driver.log.info(f"Using driver version {version}")
     try:
-        located = driver.driver_libraries("vdpau")(f"*.so.{version}")
+        located = _LISTS[driver.rules.driver_libraries](driver, version)
     except ToolFailure as e:
-        step = "failed to get driver library locator"
-        if not e.text.startswith("failed to get libcuda.so"):
-            step = f"failed to locate libraries for driver version {version}"
-        raise e.within(step).within("failed to get libraries for driver version") from None
+        raise e.within("failed to get libraries for driver version") from None
     wanted = [driver.relative(path) for path in located]
     return mounts(driver.log, driver.files(), driver.root, wanted, f"driver library of version {version}")
 
 
-def with_library_links(host: CdiHost, log: ToolLog, creator: HookCreator, libraries: Discoverer) -> Discoverer:
-    """`libraries` and a hook that makes the links which the host has beside them (soname, bare name, and three fixed ones)."""
+def _cached(driver: Driver, version: str) -> tuple[str, ...]:
+    """The files of the ld.so.cache whose name ends in the version, 64-bit ones first."""
+    resolver, root = driver.host.resolver, driver.root
+    try:
+        cache = lookup.ldcache(resolver, root)
+    except ToolFailure as e:
+        raise e.within("failed to load ldcache") from None
+    out = []
+    for bits, flags in (("64", driver.rules.ldcache_architectures), ("32", lookup.CACHE_ARCHITECTURES_32)):
+        entries = lookup.cached_entries(cache, flags)
+        for path in lookup.cached_targets(resolver, root, entries, driver.rules.ldcache_links):
+            if path.endswith(version):
+                driver.log.info(f"found {bits}-bit driver lib: {path}")
+                out.append(path)
+    return tuple(out)
+
+
+def _beside_libcuda(driver: Driver, version: str, *subdirs: str) -> tuple[str, ...]:
+    """The files of the version in the directory of libcuda and in these below it, links as they are."""
+    try:
+        directory = posixpath.dirname(driver.libcuda(f".{version}")[0])
+    except ToolFailure as e:
+        raise e.within(f"failed to locate libcuda.so.{version}") from None
+    search = (directory, *(join_path(directory, sub) for sub in subdirs))
+    return lookup.optional(driver.files_at(search, root=""))(f"*.so.{version}")
+
+
+def _in_driver_directories(driver: Driver, version: str) -> tuple[str, ...]:
+    try:
+        return driver.driver_libraries("vdpau")(f"*.so.{version}")
+    except ToolFailure as e:
+        step = "failed to get driver library locator"
+        if not e.text.startswith("failed to get libcuda.so"):
+            step = f"failed to locate libraries for driver version {version}"
+        raise e.within(step) from None
+
+
+_LISTS: Mapping[str, Callable[[Driver, str], tuple[str, ...]]] = {
+    "ldcache": _cached,
+    "libcuda-directory": _beside_libcuda,
+    "libcuda-and-vdpau": lambda driver, version: _beside_libcuda(driver, version, "vdpau"),
+    "driver-directories": _in_driver_directories,
+    "driver-directories-and-nvvm70": _in_driver_directories,
+}
+
+
+def with_library_links(driver: Driver, creator: HookCreator, libraries: Discoverer, version: str = "*.*") -> Discoverer:
+    """`libraries` and a hook that makes links to them: three fixed ones for libraries whose name ends in `version` (a pattern), and those
+    that the host has beside them (soname, bare name), as far as the release knows them."""
+    how = driver.rules.library_links
+    if how == "none":
+        return libraries
 
     def hooks() -> tuple[CdiHook, ...]:
         links: dict[str, None] = {}
@@ -108,22 +179,29 @@ def with_library_links(host: CdiHost, log: ToolLog, creator: HookCreator, librar
         for mount in libraries.mounts():
             by_path.setdefault(mount.path, mount)
         for library in by_path.values():
-            links.update(dict.fromkeys(_links_for(host.resolver, log, library)))
+            links.update(dict.fromkeys(_fixed_links(library.path, version if how == "fixed" else "*.*")))
+            if how == "soname":
+                links.update(dict.fromkeys(_host_links(driver.host.resolver, driver.log, library)))
         because = (Because("host library links", "the host has these links beside its driver libraries"),)
         return (*libraries.hooks(), *(creator.create("create-symlinks", *links, because=because) if links else ()))
 
     return Discoverer(libraries.devices, libraries.env, libraries.mounts, hooks)
 
 
-def _links_for(resolver: Resolver, log: ToolLog, library: Found) -> list[str]:
+def _fixed_links(path: str, version: str) -> list[str]:
+    directory, name = posixpath.split(path)
+    if go_match(f"libcuda.so.{version}", name):
+        return [f"libcuda.so.1::{join_path(directory, 'libcuda.so')}"]
+    if go_match(f"libGLX_nvidia.so.{version}", name):
+        return [f"{name}::{join_path(directory, 'libGLX_indirect.so.0')}"]
+    if go_match(f"libnvidia-opticalflow.so.{version}", name):
+        return [f"libnvidia-opticalflow.so.1::{join_path(directory, 'libnvidia-opticalflow.so')}"]
+    return []
+
+
+def _host_links(resolver: Resolver, log: ToolLog, library: Found) -> list[str]:
     directory, name = posixpath.split(library.path)
-    links = []
-    if go_match("libcuda.so.*.*", name):
-        links.append(f"libcuda.so.1::{join_path(directory, 'libcuda.so')}")
-    elif go_match("libGLX_nvidia.so.*.*", name):
-        links.append(f"{name}::{join_path(directory, 'libGLX_indirect.so.0')}")
-    elif go_match("libnvidia-opticalflow.so.*.*", name):
-        links.append(f"libnvidia-opticalflow.so.1::{join_path(directory, 'libnvidia-opticalflow.so')}")
+    links: list[str] = []
     if not go_match("*.*.*", name):
         return links
     try:
@@ -194,15 +272,18 @@ def is_library_name(name: str) -> bool:
     return not rest or rest.startswith(".")
 
 
-def _ipc(driver: Driver) -> Discoverer:
+def sockets(driver: Driver) -> Discoverer:
     """Sockets of the persistence daemon and the fabric manager, and the MPS pipe where it is no directory (it usually is one)."""
-    resolver = driver.host.resolver
-    sockets = lookup.files(resolver, driver.root, ("/run", "/var/run"), count=1)
-    pipes = lookup.files(resolver, driver.root, count=1)
+    names = ("/nvidia-persistenced/socket", "/nvidia-fabricmanager/socket")
+    if driver.rules.sockets == "var-run":
+        wanted = (*(f"/var/run{name}" for name in names), "/tmp/nvidia-mps")
+        locate = driver.files()
+        return Discoverer(mounts=lambda: find(driver.log, locate, driver.root, wanted, "daemon socket", IPC_OPTIONS))
+    searched = driver.files_at(("/run", "/var/run"), count=1)
+    pipes = driver.files_at(count=1)
 
     def found() -> tuple[Found, ...]:
-        names = ("/nvidia-persistenced/socket", "/nvidia-fabricmanager/socket")
-        return find(driver.log, sockets, driver.root, names, "daemon socket", IPC_OPTIONS) + find(
+        return find(driver.log, searched, driver.root, names, "daemon socket", IPC_OPTIONS) + find(
             driver.log, pipes, driver.root, ("/tmp/nvidia-mps",), "MPS pipe", IPC_OPTIONS
         )
 
@@ -212,6 +293,9 @@ def _ipc(driver: Driver) -> Discoverer:
 def _firmware(driver: Driver, version: str) -> Discoverer:
     """GSP firmware in the kernel's firmware directories."""
     host = driver.host
+    if driver.rules.firmware == "fixed":
+        wanted = join_path("/lib/firmware/nvidia", version, "gsp*.bin")
+        return mounts(driver.log, driver.files(), driver.root, (wanted,), "GSP firmware")
     search = []
     custom = host.text(FIRMWARE_PATH_PARAMETER)
     if custom is None:
@@ -221,9 +305,10 @@ def _firmware(driver: Driver, version: str) -> Discoverer:
         search.append(custom.strip())
     for base in ("/lib/firmware/updates", "/lib/firmware"):
         search += [join_path(base, host.kernel), base]
-    locate = lookup.files(host.resolver, driver.root, search)
-    return mounts(driver.log, locate, driver.root, (join_path("nvidia", version, "gsp*.bin"),), "GSP firmware")
+    wanted = join_path("nvidia", version, "gsp*.bin")
+    return mounts(driver.log, driver.files_at(search), driver.root, (wanted,), "GSP firmware")
 
 
 def _programs(driver: Driver) -> Discoverer:
-    return mounts(driver.log, driver.executables(), driver.root, PROGRAMS, "driver program on the PATH")
+    wanted = driver.rules.programs
+    return mounts(driver.log, driver.executables(), driver.root, wanted, "driver program on the PATH")

@@ -10,12 +10,14 @@ import posixpath
 import re
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
+from typing import Literal
 
 from nvsim.inject.cdi.inject import ERRNO_TEXT, clean_path
 from nvsim.inject.log import ToolFailure, ToolLog
+from nvsim.ldcache import CacheEntry, LdCache
 from nvsim.rootfs.node import Directory, File, Special, Symlink
 from nvsim.rootfs.resolve import PathError, Resolved, Resolver
-from nvsim.toolkit.go_text import go_quote
+from nvsim.toolkit.go_text import go_list, go_quote
 
 Locator = Callable[[str], tuple[str, ...]]
 Filter = Callable[[Resolver, str], bool]
@@ -34,7 +36,8 @@ LIBRARY_DIRS = (
     "/lib/aarch64-linux-gnu/nvidia/current",
 )
 DEFAULT_PATH = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
-_CACHE_ARCHITECTURES_64 = (0x0300, 0x0A00, 0x0500)  # x86-64, aarch64, ppc64le (glibc ldconfig.h FLAG_*)
+CACHE_ARCHITECTURES_64 = (0x0300, 0x0A00, 0x0500)  # x86-64, aarch64, ppc64le (glibc ldconfig.h FLAG_*)
+CACHE_ARCHITECTURES_32 = (0x0000, 0x0800)  # i386, x32
 
 
 def join_path(*parts: str) -> str:
@@ -132,12 +135,26 @@ def is_char_device(resolver: Resolver, path: str) -> bool:
     return isinstance(found, Resolved) and isinstance(found.node, Special) and found.node.kind == "char"
 
 
-def not_found(pattern: str) -> ToolFailure:
-    return ToolFailure(f"{pattern}: not found", not_found=True)
+CacheSearch = Literal["prefix", "pattern-or-dangling", "pattern"]
+"""How a library is looked for in the ld.so.cache: entries whose name begins with it, or by a pattern (dangling entries kept or not)."""
+
+Words = Literal["pattern", "plain"]
+"""How the file locator says that it found nothing (`nvsim.toolkit.generation.GenerationRules.not_found`)."""
+
+
+def not_found(pattern: str, words: Words = "plain") -> ToolFailure:
+    return ToolFailure(
+        f"pattern {pattern} not found" if words == "pattern" else f"{pattern}: not found", not_found=True
+    )
 
 
 def files(
-    resolver: Resolver, root: str, search: Sequence[str] = (), accept: Filter = is_file, count: int = 0
+    resolver: Resolver,
+    root: str,
+    search: Sequence[str] = (),
+    accept: Filter = is_file,
+    count: int = 0,
+    words: Words = "plain",
 ) -> Locator:
     """The file locator: `pattern` globbed below `root` + each search path; all hits that `accept` passes, at most `count` (0: all)."""
     prefixes = [join_path(root, p) for p in dict.fromkeys(split_lists(search))] or [root]
@@ -151,7 +168,7 @@ def files(
                     if len(out) == count:
                         return tuple(out)
         if not out:
-            raise not_found(pattern)
+            raise not_found(pattern, words)
         return tuple(out)
 
     return locate
@@ -182,9 +199,23 @@ def eval_symlinks(resolver: Resolver, path: str) -> str:
     return found.path
 
 
-def symlinks(resolver: Resolver, root: str, search: Sequence[str] = ()) -> Locator:
-    """The symlink locator: files, fully resolved."""
-    return evaluated(resolver, files(resolver, root, search))
+def symlinks(
+    resolver: Resolver,
+    root: str,
+    search: Sequence[str] = (),
+    words: Words = "plain",
+    targets: Literal["one", "all"] = "all",
+) -> Locator:
+    """The symlink locator: files, fully resolved. `targets` "one": a pattern that finds several is an error."""
+    locate = files(resolver, root, search, words=words)
+
+    def only(pattern: str) -> tuple[str, ...]:
+        found = locate(pattern)
+        if len(found) != 1:
+            raise ToolFailure(f"failed to uniquely resolve symlink {pattern}: {go_list(found)}")
+        return found
+
+    return evaluated(resolver, locate if targets == "all" else only)
 
 
 def read_link(resolver: Resolver, path: str) -> str:
@@ -258,35 +289,54 @@ def optional(locate: Locator) -> Locator:
     return located
 
 
-def libraries(resolver: Resolver, log: ToolLog, root: str, search: Sequence[str] = ()) -> Locator:
-    """The library locator: with `search`, those directories of the host root; else the usual directories below `root`, then its cache."""
+def libraries(
+    resolver: Resolver,
+    log: ToolLog,
+    root: str,
+    search: Sequence[str] = (),
+    architectures: Sequence[int] = CACHE_ARCHITECTURES_64,
+    words: Words = "plain",
+    cache: CacheSearch = "pattern",
+) -> Locator:
+    """The library locator: with `search`, those directories of the host root; else the usual directories below `root`, then its cache.
+
+    `architectures`: flags of cache entries that count as 64-bit.
+    """
     given = split_lists(search)
     if given:
-        return symlinks(resolver, "/", given)
-    return first(symlinks(resolver, root, LIBRARY_DIRS), _cached_libraries(resolver, log, root))
+        return symlinks(resolver, "/", given, words)
+    usual = symlinks(resolver, root, LIBRARY_DIRS, words)
+    if cache == "prefix":
+        path = join_path(root or "/", "/etc/ld.so.cache")
+        if isinstance(resolver.resolve(path), PathError):
+            log.warning(f"Could not find ld.so.cache at {path}; creating empty cache")
+        return first(usual, prefixed_libraries(resolver, log, root, architectures))
+    return first(
+        usual, _cached_libraries(resolver, log, root, architectures, keeps_dangling=cache == "pattern-or-dangling")
+    )
 
 
-def _cached_libraries(resolver: Resolver, log: ToolLog, root: str) -> Locator:
-    """Libraries named by the ld.so.cache below `root`, matched by base name (or whole path, for a pattern with a slash)."""
-    path = join_path(root, "/etc/ld.so.cache")
-    found = resolver.resolve(path)
-    if not isinstance(found, Resolved):
-        log.warning(f"Failed to load ldcache: open {path}: {ERRNO_TEXT.get(found.errno, found.errno)}")
-        return _find_nothing
-    cache = found.node.facts.ldcache if isinstance(found.node, File) else None
-    if cache is None:
-        log.warning("Failed to load ldcache: invalid ld.so.cache file")
+def _cached_libraries(
+    resolver: Resolver, log: ToolLog, root: str, architectures: Sequence[int], *, keeps_dangling: bool
+) -> Locator:
+    """Libraries named by the ld.so.cache below `root`, matched by base name (or whole path, for a pattern with a slash).
+
+    `keeps_dangling`: entries that lead nowhere stand for themselves, and what is found is sorted; else they are left out with a warning.
+    """
+    try:
+        cache = ldcache(resolver, root)
+    except ToolFailure as e:
+        log.warning(f"Failed to load ldcache: {e.text}")
         return _find_nothing
     known: list[str] = []
-    paths = dict.fromkeys(
-        join_path(root, e.path)
-        for e in cache.entries
-        if e.flags & 1 and e.flags & 0xFF00 in _CACHE_ARCHITECTURES_64 and e.name and e.path
-    )
+    paths = dict.fromkeys(join_path(root, e.path) for e in cached_entries(cache, architectures))
     for entry in paths:
         try:
             known += link_chain(resolver, entry)
         except ToolFailure as e:
+            if keeps_dangling:
+                known.append(entry)
+                continue
             log.warning(f"Failed to resolve symlink chain for library {go_quote(entry)}: {e.text}")
 
     def locate(pattern: str) -> tuple[str, ...]:
@@ -299,7 +349,93 @@ def _cached_libraries(resolver: Resolver, log: ToolLog, root: str) -> Locator:
             raise not_found(pattern)
         return out
 
-    return evaluated(resolver, locate)
+    def kept(pattern: str) -> tuple[str, ...]:
+        return tuple(sorted({_eventual(resolver, path) for path in locate(pattern)}))
+
+    return kept if keeps_dangling else evaluated(resolver, locate)
+
+
+def _eventual(resolver: Resolver, path: str) -> str:
+    """What `path` resolves to, itself when it leads nowhere."""
+    found = resolver.resolve(path)
+    return found.path if isinstance(found, Resolved) else path
+
+
+def ldcache(resolver: Resolver, root: str) -> LdCache:
+    """The ld.so.cache below `root`. Raises `ToolFailure`."""
+    path = join_path(root or "/", "/etc/ld.so.cache")
+    found = resolver.resolve(path)
+    if isinstance(found, PathError):
+        raise ToolFailure(f"open {path}: {ERRNO_TEXT.get(found.errno, found.errno)}")
+    cache = found.node.facts.ldcache if isinstance(found.node, File) else None
+    if cache is None:
+        raise ToolFailure("invalid ld.so.cache file")
+    return cache
+
+
+def cached_entries(cache: LdCache, architectures: Sequence[int]) -> tuple[CacheEntry, ...]:
+    """The entries of libraries of these architectures."""
+    return tuple(e for e in cache.entries if e.flags & 1 and e.flags & 0xFF00 in architectures and e.name and e.path)
+
+
+def cached_targets(
+    resolver: Resolver, root: str, entries: Iterable[CacheEntry], links: Literal["once", "followed"] = "followed"
+) -> tuple[str, ...]:
+    """The files that entries lead to, each link read below `root` on its own (a target that begins with a dot is relative).
+
+    `links` "once": a link's target is taken as the file, whether it is there or not.
+    """
+    out: dict[str, None] = {}
+    for entry in entries:
+        target, seen = entry.path, set[str]()
+        while target not in seen:
+            seen.add(target)
+            name = join_path(root or "/", target)
+            found = resolver.resolve(name, follow=False)
+            if isinstance(found, PathError):
+                break
+            if not isinstance(found.node, Symlink):
+                out[name] = None
+                break
+            link = found.node.target
+            target = link if link.startswith("/") else join_path(posixpath.dirname(target), link)
+            if links == "once":
+                out[join_path(root or "/", target)] = None
+                break
+    return tuple(out)
+
+
+def prefixed_libraries(
+    resolver: Resolver,
+    log: ToolLog,
+    root: str,
+    architectures: Sequence[int],
+    told: str = "64-bit library {}: not found",
+    links: Literal["once", "followed"] = "followed",
+) -> Locator:
+    """Libraries of the ld.so.cache whose name begins with what is asked for. Without a cache none is found.
+
+    `told`: what is said when there is none.
+    """
+    try:
+        cache = ldcache(resolver, root)
+    except ToolFailure:
+        cache = LdCache()
+
+    def locate(pattern: str) -> tuple[str, ...]:
+        def found(flags: Sequence[int]) -> tuple[str, ...]:
+            entries = cached_entries(cache, flags)
+            return cached_targets(resolver, root, (e for e in entries if e.name.startswith(pattern)), links)
+
+        narrow = found(CACHE_ARCHITECTURES_32)
+        if narrow:
+            log.warning(f"Ignoring 32-bit libraries for {pattern}: {go_list(narrow)}")
+        wide = found(architectures)
+        if not wide:
+            raise ToolFailure(told.format(pattern), not_found=True)
+        return wide
+
+    return locate
 
 
 def _find_nothing(pattern: str) -> tuple[str, ...]:
@@ -315,9 +451,9 @@ def executable_dirs(path_env: str, root: str = "") -> list[str]:
     return dirs
 
 
-def executables(resolver: Resolver, path_env: str, root: str) -> Locator:
+def executables(resolver: Resolver, path_env: str, root: str, words: Words = "plain") -> Locator:
     """The executable locator: the first executable file of that name. Links are kept as they are."""
-    locate = files(resolver, root, executable_dirs(path_env, root), is_executable, 1)
+    locate = files(resolver, root, executable_dirs(path_env, root), is_executable, 1, words)
 
     def located(pattern: str) -> tuple[str, ...]:
         if "/" in pattern:

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from nvsim.inject.cdi.spec import CdiDevice, Edits
 from nvsim.inject.device_ids import is_gpu_index, is_mig_index, is_uuid
 from nvsim.inject.generate.devices import control_nodes, folder_permissions, full_gpu, mig_device
-from nvsim.inject.generate.discover import Discoverer, hook, merge
-from nvsim.inject.generate.generator import Generator
+from nvsim.inject.generate.discover import Discoverer, Found, hook, merge, remembered
+from nvsim.inject.generate.generator import NO_SANDBOX, Generator
 from nvsim.inject.generate.graphics import graphics_files
 from nvsim.inject.generate.host import Nvml, NvmlGpu, NvmlMig, nvml_text
-from nvsim.inject.generate.libraries import driver_files
+from nvsim.inject.generate.libraries import driver_files, sockets
 from nvsim.inject.log import ToolFailure
 from nvsim.toolkit.go_text import go_quote
 
@@ -21,16 +21,33 @@ Chosen = tuple[int, NvmlGpu, NvmlMig | None]
 
 def nvml_devices(generator: Generator, ids: Sequence[str]) -> list[CdiDevice]:
     """The device specs for these ids, one for each name. Raises `ToolFailure`."""
+    if generator.rules.driver_version == "nvml":
+        nvml = generator.nvml()
+        if generator.rules.sandbox_library == "when-needed" and not generator.sandbox:
+            generator.log.warning(NO_SANDBOX)
+        return _made(generator, _every(nvml, mig_parents=generator.rules.mig_parents))
     try:
         chosen = _chosen(generator.nvml(), ids)
     except ToolFailure as e:
         raise e.within("failed to construct device spec generators") from None
     if chosen is None:
         return [CdiDevice("none", Edits(env=("NVCT_EMPTY_DEVICE=",)))]
+    return _made(generator, chosen)
+
+
+def _made(generator: Generator, chosen: Sequence[Chosen]) -> list[CdiDevice]:
+    """The device specs of these GPUs and MIG devices, in order. Raises `ToolFailure`."""
     out: list[CdiDevice] = []
     for index, gpu, mig in chosen:
         out += gpu_devices(generator, index, gpu) if mig is None else _mig_devices(generator, index, gpu, mig)
     return out
+
+
+def _every(nvml: Nvml, *, mig_parents: bool = False) -> list[Chosen]:
+    """All GPUs, those in MIG mode only with `mig_parents`, then all MIG devices."""
+    visited = [(i, g) for i, g in enumerate(nvml.gpus) if g in nvml.visited()]
+    full: list[Chosen] = [(i, g, None) for i, g in visited if mig_parents or not g.mig_enabled]
+    return full + [(i, g, m) for i, g in visited for m in g.mig]
 
 
 def _chosen(nvml: Nvml, ids: Sequence[str]) -> list[Chosen] | None:
@@ -39,9 +56,7 @@ def _chosen(nvml: Nvml, ids: Sequence[str]) -> list[Chosen] | None:
         if ident == "none":
             return None
         if ident == "all":
-            every = [(i, g) for i, g in enumerate(nvml.gpus) if g in nvml.visited()]
-            full: list[Chosen] = [(i, g, None) for i, g in every if not g.mig_enabled]
-            return full + [(i, g, m) for i, g in every for m in g.mig]
+            return _every(nvml)
     uuids = [_uuid(nvml, ident) for ident in ids]
     return [_by_uuid(nvml, uuid) for uuid in uuids]
 
@@ -79,9 +94,9 @@ def gpu_devices(generator: Generator, index: int, gpu: NvmlGpu, *more: Discovere
     try:
         nodes = full_gpu(generator.driver, generator.hooks, gpu)
     except ToolFailure as e:
-        step = "failed to create device discoverer"
-        raise e.within(step).within(step).within("failed to get CDI device edits") from None
-    edits = _edits(generator, merge(nodes, folder_permissions(generator.hooks, nodes), *more), "device")
+        raise _within(e, generator.rules.device_steps) from None
+    chmod = folder_permissions(generator.hooks, nodes) if generator.rules.chmod_hook != "common" else None
+    edits = _edits(generator, merge(nodes, chmod, *more), "device")
     annotations = {}
     if "enable-coherent-annotations" in generator.options.features:
         annotations[COHERENT] = "true" if gpu.coherent else "false"
@@ -96,11 +111,18 @@ def _mig_devices(generator: Generator, index: int, gpu: NvmlGpu, mig: NvmlMig) -
     try:
         nodes = mig_device(generator.driver, generator.hooks, gpu, mig)
     except ToolFailure as e:
-        raise e.within("failed to create device discoverer").within("failed to get CDI device edits") from None
+        raise _within(e, generator.rules.mig_steps) from None
     edits = _edits(generator, nodes, "Compute Instance")
     place = f"{index}:{mig.index}"
     names = generator.names({"index": place, "type-index": f"mig{place}", "uuid": mig.uuid})
     return [CdiDevice(name, edits) for name in names]
+
+
+def _within(failure: ToolFailure, steps: Sequence[str]) -> ToolFailure:
+    """A failure within these steps, the outermost first."""
+    for step in reversed(steps):
+        failure = failure.within(step)
+    return failure
 
 
 def _edits(generator: Generator, discoverer: Discoverer, what: str) -> Edits:
@@ -113,15 +135,31 @@ def _edits(generator: Generator, discoverer: Discoverer, what: str) -> Edits:
 
 def nvml_common(generator: Generator) -> Discoverer:
     """What every GPU container needs: control nodes, graphics, driver files, the application profile. Raises `ToolFailure`."""
-    driver, hooks = generator.driver, generator.hooks
+    driver, hooks, rules = generator.driver, generator.hooks, generator.rules
+    first = None
+    if rules.sockets == "var-run":  # they are looked for before all else
+        first = remembered(sockets(driver))
+        first.mounts()
     graphics = None
     try:
         graphics = graphics_files(driver, hooks)
     except ToolFailure as e:
+        if rules.graphics_needed:
+            step = "error constructing discoverer for graphics mounts"
+            raise e.within(step).within("failed to create discoverer for common entities") from None
         generator.log.warning(f"failed to create discoverer for graphics mounts: {e.text}")
     try:
+        if rules.driver_version == "nvml":
+            driver.known_version = generator.nvml().driver_version
         files = driver_files(driver, hooks, generator.options.features)
     except ToolFailure as e:
         step = "failed to create discoverer for driver files"
         raise e.within(step).within("failed to create discoverer for common entities") from None
-    return merge(control_nodes(driver), graphics, files, hook(hooks, "update-application-profile"))
+    chmod = _common_permissions(generator) if rules.chmod_hook == "common" else None
+    return merge(first, control_nodes(driver), graphics, files, hook(hooks, "update-application-profile"), chmod)
+
+
+def _common_permissions(generator: Generator) -> Discoverer:
+    """One hook that opens the directories of the nodes of all devices."""
+    nodes = tuple(Found(n.host_path or n.path, n.path) for d in generator.made for n in d.edits.nodes)
+    return folder_permissions(generator.hooks, Discoverer(devices=lambda: nodes))

@@ -13,8 +13,8 @@ from nvsim.inject.cdi.spec import CdiDevice, CdiSpec, Edits
 _T = TypeVar("_T", bound=Hashable)
 
 
-def simplify(spec: CdiSpec) -> CdiSpec:
-    """`spec` without duplicates and without device edits that are common ones, everything in its canonical order.
+def simplify(spec: CdiSpec, *, in_order: bool = True) -> CdiSpec:
+    """`spec` without duplicates and without device edits that are common ones, everything in its canonical order (or as it is).
 
     A device that would lose all its edits keeps them.
     """
@@ -23,18 +23,27 @@ def simplify(spec: CdiSpec) -> CdiSpec:
     for device in spec.devices:
         edits = _unique_edits(device.edits)
         own = _without(edits, common)
-        devices.append(evolve(device, edits=_sorted_edits(edits if _nothing_left(own) else own)))
+        devices.append(evolve(device, edits=edits if _nothing_left(own) else own))
+    if not in_order:
+        return evolve(spec, devices=tuple(devices), edits=common)
+    devices = [evolve(d, edits=_sorted_edits(d.edits)) for d in devices]
     return evolve(spec, devices=tuple(sorted(devices, key=lambda d: d.name.encode())), edits=_sorted_edits(common))
 
 
 def with_merged_device(spec: CdiSpec, name: str = "all") -> CdiSpec:
     """`spec` with a device that has the edits of all others, unless it has one of that name; simplified again."""
+    merged = merged_device(spec, name)
+    return spec if merged is spec else simplify(merged)
+
+
+def merged_device(spec: CdiSpec, name: str = "all") -> CdiSpec:
+    """`spec` with a device that has the edits of all others, unless it has one of that name."""
     if any(d.name == name for d in spec.devices):
         return spec
     merged = Edits()
     for device in spec.devices:
         merged += device.edits
-    return simplify(evolve(spec, devices=(*spec.devices, CdiDevice(name, merged))))
+    return evolve(spec, devices=(*spec.devices, CdiDevice(name, merged)))
 
 
 def _unique(items: Iterable[_T]) -> tuple[_T, ...]:
