@@ -72,13 +72,16 @@ def test_docker_29_2_falls_back_to_the_hook_without_a_spec() -> None:
 
 def test_gpus_without_the_toolkit_is_refused() -> None:
     result = run("gke-cos-535", gpus="all", engine="docker-28.5")
-    assert result.main.message.endswith('could not select device driver "" with capabilities: [[gpu]]')
+    refused = 'docker: Error response from daemon: could not select device driver "" with capabilities: [[gpu]]'
+    assert result.main.message == f"{refused}\n\nRun 'docker run --help' for more information"
+    assert run("gke-cos-535", gpus="all", engine="docker-26.1").main.message == f"{refused}."
     assert result.plan is None and result.verdict == "fails"
 
 
 @pytest.mark.parametrize(
     ("engine", "message"),
     [
+        ("docker-20.10.24", "docker: nvidia.com/gpu=0 is not an absolute path.\nSee 'docker run --help'."),
         ("docker-27.5", 'could not select device driver "cdi" with capabilities: []'),
         ("docker-28.5", "CDI device injection failed: unresolvable CDI devices nvidia.com/gpu=0"),
         ("podman-5.4", "setting up CDI devices: unresolvable CDI devices nvidia.com/gpu=0"),
@@ -135,8 +138,8 @@ def test_an_unknown_runtime_is_refused() -> None:
 # -- podman, rootless --------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("engine", "who"), [("podman-5.4", "none"), ("podman-6.0", "cdi")])
-def test_podman_knows_gpus_from_6_0_on(engine: str, who: str) -> None:
+@pytest.mark.parametrize(("engine", "who"), [("podman-4.9", "none"), ("podman-5.0", "cdi")])
+def test_podman_knows_gpus_from_5_0_on(engine: str, who: str) -> None:
     assert run("rhel9-550-podman", gpus="all", engine=engine).call.who == who
 
 
@@ -292,9 +295,18 @@ def test_engines_are_named_with_or_without_a_release() -> None:
             'start container process: error during container init: exec: "nosuch": executable file not found in $PATH: unknown\n\nRun',
             127,
         ),
-        ("podman-5.4", 'Error: runc: runc create failed: unable to start container process: exec: "nosuch"', 127),
+        (
+            "podman-5.4",
+            'Error: nvidia: runc create failed: unable to start container process: error during container init: exec: "nosuch"',
+            127,
+        ),
         ("containerd-2.1", "failed to create containerd task: failed to create shim task: OCI runtime create", 128),
-        ("cri-o-1.33", 'container create failed: exec: "nosuch": executable file not found in $PATH', None),
+        (
+            "cri-o-1.30",
+            'container create failed: time="<time>" level=error msg="runc create failed: unable to start container process: '
+            'exec: \\"nosuch\\": executable file not found in $PATH"',
+            None,
+        ),
     ],
 )
 def test_each_engine_tells_of_a_missing_program_in_its_words(engine: str, text: str, status: int | None) -> None:
@@ -306,9 +318,7 @@ def test_a_runtime_that_refuses_is_named_by_podman() -> None:
     asked = {"runtime": "nvidia", "mode": "cdi", "env": ("NVIDIA_VISIBLE_DEVICES=foo",)}
     told = "could not apply required modification to OCI specification: error modifying OCI spec: failed to inject CDI devices: "
     shown = run("ubuntu2204-535", engine="podman-5.4", **asked).main
-    assert shown.message.startswith(
-        f"Error: OCI runtime error: nvidia-container-runtime: {told}unresolvable CDI devices"
-    )
+    assert shown.message.startswith(f"Error: OCI runtime error: nvidia: {told}unresolvable CDI devices")
     shown = run("ubuntu2204-535", engine="containerd-2.1", **asked).main
     assert f"failed to create shim task: OCI runtime create failed: {told}" in shown.message and shown.exit_code == 128
 
@@ -318,7 +328,9 @@ def test_a_spec_of_an_older_driver_fails_in_the_runtimes_words() -> None:
     shown = run("ubuntu2204-550-stale-cdi", devices=("nvidia.com/gpu=all",), engine="podman-5.4").main
     not_found = "OCI runtime attempted to invoke a command that was not found"
     assert shown.message == f"Error: crun: cannot stat `{library}`: No such file or directory: {not_found}"
-    shown = run("ubuntu2204-550-stale-cdi", devices=("nvidia.com/gpu=all",)).main
+    shown = run("ubuntu2204-550-stale-cdi", devices=("nvidia.com/gpu=all",), runtime="runc-1.3").main
+    assert f"init: failed to fulfil mount request: open {library}: no such file or directory" in shown.message
+    shown = run("ubuntu2204-550-stale-cdi", devices=("nvidia.com/gpu=all",), runtime="runc-1.1").main
     assert f'error mounting "{library}" to rootfs at "{library}": stat {library}: no such file' in shown.message
     assert shown.exit_code == 127
 
@@ -326,7 +338,9 @@ def test_a_spec_of_an_older_driver_fails_in_the_runtimes_words() -> None:
 def test_crun_names_the_hook_that_failed() -> None:
     speaker = Speaker("podman", (5, 4), "crun", (1,))
     failure = "error running hook #2: error running hook: exit status 1, stdout: , stderr: told\n"
-    shown = speaker.create_failed(failure, "/usr/bin/nvidia-cdi-hook")
-    line = "Error: OCI runtime error: crun: error executing hook `/usr/bin/nvidia-cdi-hook` (exit code: 1)"
-    assert (shown.text, shown.status) == (f"told\n{line}", 125)
-    assert "`/usr/bin/nvidia-container-runtime-hook` (exit code: 1)" in speaker.hook_failed(1, "no GPU\n").text
+    shown = speaker.create_failed(failure, "createContainer", "/usr/bin/nvidia-cdi-hook")
+    said = "error executing hook `/usr/bin/nvidia-cdi-hook` (exit code: 1)"
+    line = f'Error: OCI runtime error: crun: {{"msg":"{said}","level":"error","time":"<time>"}}'
+    assert (shown.text, shown.status) == (line, 126)
+    said = "error executing hook `/usr/bin/nvidia-container-runtime-hook` (exit code: 1)"
+    assert speaker.hook_failed(1, "no GPU\n").text == f"Error: OCI runtime error: crun: {said}"

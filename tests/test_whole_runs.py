@@ -158,7 +158,7 @@ def test_a_spec_that_names_a_missing_host_file_stops_the_start() -> None:
     spec = json.loads(run_generate(host_of_profile(asked.host), ["--format", "json"]).texts[0])
     stale = {"hostPath": "/nonexistent/libfoo.so", "containerPath": "/usr/lib/x", "options": ["ro"]}
     spec["containerEdits"]["mounts"].append(stale)
-    settings = {"cdi_specs": (("/etc/cdi/nvidia.json", json.dumps(spec)),), "runtime": "runc"}
+    settings = {"cdi_specs": (("/etc/cdi/nvidia.json", json.dumps(spec)),), "runtime": "runc-1.1.5"}
     result = simulate(asked.with_settings(devices=("nvidia.com/gpu=0",), **settings), PROGRAMS)
     assert core(record["expect"]["stderr"]) in result.main.message
 
@@ -169,7 +169,8 @@ def test_a_read_only_etc_stops_the_start() -> None:
     editor = RootFS(asked.host.tree).edit()
     editor.remove("/etc/OpenCL")  # in the recorded container /etc was mounted after all else
     asked = evolve(asked, host=evolve(asked.host, tree=editor.freeze()))
-    result = simulate(asked.with_settings(volumes=(Volume("/srv/etc", "/etc", readonly=True),)), PROGRAMS)
+    settings = {"engine": "docker-20.10.24", "volumes": (Volume("/srv/etc", "/etc", readonly=True),)}  # with runc 1.1
+    result = simulate(asked.with_settings(**settings), PROGRAMS)
     assert core(record["expect"]["stderr"]) in result.main.message
 
 

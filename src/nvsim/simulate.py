@@ -34,6 +34,7 @@ from nvsim.scenario.engine_words import (
 )
 from nvsim.scenario.messages import Lookup, look_up
 from nvsim.scenario.messages_inner import Inner, inner_of
+from nvsim.scenario.messages_runtimes import EXECVP
 from nvsim.scenario.model import Scenario, Settings
 from nvsim.toolkit.request import ContainerRequest
 
@@ -123,7 +124,7 @@ def _ready(scenario: Scenario) -> _Ready:
     assumptions = [*stages.host_assumptions(scenario), *scenario.image.assumptions, *call.assumptions, *assumed]
     request = stages.decide(scenario, process, call)
     assumptions += request.assumptions
-    if _refusal(call, request) is not None:
+    if _refusal(call, request, speaker_of(call, scenario.settings.runtime)) is not None:
         return _Ready(call, request, tuple(assumptions))
     prepared = stages.inject(scenario, request, call, process, root)
     if prepared.plan is not None:
@@ -145,7 +146,8 @@ def _simulate(scenario: Scenario, programs: tuple[KnownProgram, ...]) -> Result:
     call, request, prepared = ready.call, ready.request, ready.prepared
     process = process_of(scenario, call.env)
     assumptions = list(ready.assumptions)
-    refusal = _refusal(call, request)
+    speaker = speaker_of(call, scenario.settings.runtime)
+    refusal = _refusal(call, request, speaker)
     if refusal is not None or prepared is None:
         assert refusal is not None
         why, shown = refusal
@@ -153,13 +155,12 @@ def _simulate(scenario: Scenario, programs: tuple[KnownProgram, ...]) -> Result:
         return Result(scenario, process, call, request, main, assumptions=_unique(assumptions))
     process, plan, injected = stages.edited(process, prepared), prepared.plan, prepared.injected
     if injected.failure is not None:
-        shown = injection_failed(call, request, prepared)
+        shown = injection_failed(call, request, prepared, speaker)
         why = "injecting the driver fails"
         main = ProcessResult(process.argv, "start-error", "fails", why, message=shown.text, exit_code=shown.status)
         return Result(scenario, process, call, request, main, plan, injected, assumptions=_unique(assumptions))
     machine = _machine(scenario)
     settings, rootfs, met = scenario.settings, injected.rootfs, dict(ready.met)
-    speaker = speaker_of(call)
     main = run_process(rootfs, process, machine, programs, met, settings.dlopen, settings.dlopen_from, speaker)
     checks = _checks(plan, rootfs, process, machine, programs, met)
     assumptions += main.assumptions
@@ -170,12 +171,12 @@ def _machine(scenario: Scenario) -> Machine:
     return Machine(scenario.settings.cpu or scenario.host.cpu, scenario.host.kernel)
 
 
-def _refusal(call: Call, request: ContainerRequest) -> tuple[str, Shown] | None:
+def _refusal(call: Call, request: ContainerRequest, speaker: Speaker) -> tuple[str, Shown] | None:
     """Why the container is not even tried, and what is shown then. None = it is tried."""
     if call.refusal is not None:
         return f"the {call.refused_by} refuses the container: {call.because}", engine_refused(call, call.refusal)
     if request.refused is not None:
-        return "the NVIDIA toolkit refuses the container", toolkit_refused(speaker_of(call), request.refused)
+        return "the NVIDIA toolkit refuses the container", toolkit_refused(speaker, request.refused)
     return None
 
 
@@ -209,7 +210,7 @@ def run_process(
 ) -> ProcessResult:
     """Look the program up, execute it, play what it is known to do, and make the dlopens that were asked for; `speaker` tells failures."""
     resolver = Resolver(rootfs, process.uid, process.gid)
-    lookup = look_up(resolver, process, speaker.low_level)
+    lookup = look_up(resolver, process, speaker.low_level, speaker.low_level_version)
     if lookup.path is None:
         error = lookup.error or ""
         shown = speaker.start_failed(error)
@@ -250,7 +251,8 @@ def run_process(
         base = evolve(base, assumptions=(*base.assumptions, f"{e}: only {process.argv[0]} itself was looked at"))
         inner = None
     if inner is not None:
-        started = run_process(rootfs, inner.process, machine, programs, met, dlopen, dlopen_from, speaker)
+        by_execvp = evolve(speaker, low_level=EXECVP)
+        started = run_process(rootfs, inner.process, machine, programs, met, dlopen, dlopen_from, by_execvp)
         return _told_by(started, process, inner, resolver, base.assumptions)
     runs = _play_known(session, rootfs, resolver, process, outcome, programs, met)
     calls: list[DlopenResult] = []

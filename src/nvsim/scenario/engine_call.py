@@ -30,7 +30,7 @@ class Call:
 
     `who`: "runtime" (nvidia-container-runtime), "hook" (the engine adds the prestart hook itself), "cdi" (only the engine, which
     injects CDI devices), "mounts" (a device plugin hands over plain mounts and nodes), "refused" (the engine says no: `refusal` is its
-    text; `refused_by` is "scheduler" where a pod is not even given to the engine) or "none". `because` says why. `cdi_devices` are
+    text; `refused_by` is "scheduler" where a pod is not even given to the engine, "client" where docker's command asks no daemon) or "none". `because` says why. `cdi_devices` are
     injected by the engine before anything else. `env`, `annotations`, `volumes`, `nodes` (host paths) are what engine or device plugin
     add to the container; `hook`: the engine adds the prestart hook, whoever else is called.
     """
@@ -120,23 +120,35 @@ def _with_runtime(scenario: Scenario, call: Call) -> Call:
     settings, toolkit = scenario.settings, scenario.host.toolkit
     default, named = toolkit.runtime, settings.runtime or ""
     if named.startswith("nvidia") and toolkit.version is None and settings.toolkit_version is None:
-        configured = call.engine.name in ("containerd", "cri-o")
-        text = f'no runtime for "{named}" is configured' if configured else f"unknown or invalid runtime name: {named}"
-        return evolve(call, who="refused", because=f"host {scenario.host.name} has no NVIDIA toolkit", refusal=text)
+        why = f"host {scenario.host.name} has no NVIDIA toolkit"
+        return evolve(call, who="refused", because=why, refusal=_unknown_runtime(call.engine, named))
     if named.startswith("nvidia"):
         return evolve(call, who="runtime", because=_joined(f"--runtime={named}", call.because))
     if settings.runtime is None and default.startswith("nvidia"):
         why = f"{default} is the default runtime of host {scenario.host.name}"
         return evolve(call, who="runtime", because=_joined(why, call.because))
     known = (*_OTHER_RUNTIMES, default, "nvidia")
-    if call.engine.name == "docker" and named and not named.startswith(known):
+    if call.engine.name in ("docker", "podman") and named and not named.startswith(known):
         why = f"host {scenario.host.name} has no runtime of that name"
-        return evolve(call, who="refused", because=why, refusal=f"unknown or invalid runtime name: {named}")
+        return evolve(call, who="refused", because=why, refusal=_unknown_runtime(call.engine, named))
     if call.who != "none":
         return call
     used = f"--runtime={settings.runtime}" if settings.runtime else f"the default runtime of host {scenario.host.name}"
     why = call.because or "neither --gpus nor a CDI device was asked for"
     return evolve(call, because=f"{used} is not NVIDIA's; {why}")
+
+
+def _unknown_runtime(engine: Engine, name: str) -> str:
+    """The words for a runtime that the engine has not configured (moby ``daemon/runtime_unix.go``, podman ``libpod/runtime.go``, CRI)."""
+    if engine.name == "podman":
+        return f'default OCI runtime "{name}" not found: invalid argument'
+    if engine.name == "docker":
+        return (
+            f"Unknown runtime specified {name}"
+            if engine.version < (23,)
+            else f"unknown or invalid runtime name: {name}"
+        )
+    return f'no runtime for "{name}" is configured'
 
 
 def _joined(*parts: str) -> str:
@@ -214,6 +226,10 @@ def _engine_cdi(scenario: Scenario, call: Call, devices: tuple[str, ...], asked:
     """The engine injects CDI devices itself, or refuses."""
     call = _assuming(call)
     engine = call.engine
+    if not engine.rules.cdi and not engine.rules.cdi_option:
+        why = f"{engine.title} takes no names of CDI devices"
+        text = f"{devices[0]} is not an absolute path"
+        return evolve(call, who="refused", because=why, refusal=text, refused_by="client")
     if not engine.rules.cdi:
         refusal = 'could not select device driver "cdi" with capabilities: []'
         if engine.name == "podman":
@@ -224,7 +240,7 @@ def _engine_cdi(scenario: Scenario, call: Call, devices: tuple[str, ...], asked:
     unresolved = registry.edits_for(devices)[1]
     if unresolved:
         text = f"unresolvable CDI devices {', '.join(unresolved)}"
-        words = {"podman": "setting up CDI devices: ", "cri-o": ""}.get(engine.name, "CDI device injection failed: ")
+        words = {"podman": "setting up CDI devices: "}.get(engine.name, "CDI device injection failed: ")
         return evolve(call, who="refused", because=asked, refusal=words + text, registry=registry)
     why = f"{asked}: {engine.title} injects CDI devices itself"
     every = (*call.cdi_devices, *devices)

@@ -6,22 +6,20 @@ exit status that the user sees.
 
 from __future__ import annotations
 
-import re
-
 from nvsim.frozen import frozen
+from nvsim.inject.plan import HookRun
 from nvsim.scenario.engine_call import Call
-from nvsim.scenario.messages import create_failed, docker_status, exec_failed, hook_failed, runtime_failed
-from nvsim.scenario.messages_engines import NEWEST, pod_status
+from nvsim.scenario.messages import exec_failed
+from nvsim.scenario.messages_engines import create_text, created_by, engine_texts, pod_status
+from nvsim.scenario.messages_runtimes import NEWEST, RuntimeTexts, Version, runtime_named, runtime_texts, setup_failed
 from nvsim.scenario.stages import ENGINE, HOOK, RUNTIME, Prepared
 from nvsim.toolkit.request import ContainerRequest, Refusal
 
 POD = "kubernetes"
 _PRESTART = "/usr/bin/nvidia-container-runtime-hook"
-_RUNC_HOOK = re.compile(
-    r"error running hook #\d+: error running hook: exit status (\d+), stdout: , stderr: (.*)", re.DOTALL
-)
-_RUNC_STAT = re.compile(r"error mounting .* to rootfs at .*: stat (.*): no such file or directory")
-_PLAIN = {"containerd": "Error: ", "cri-o": "Error: ", "podman": "Error: "}  # before what an engine says itself
+# docker's words for options that it looks at before it creates the container
+_EARLY = ("unknown or invalid runtime name", "Unknown runtime specified")
+_CRI_SPEC = 'failed to generate container "<id>" spec: failed to generate spec: '
 
 
 @frozen
@@ -34,73 +32,84 @@ class Shown:
 
 @frozen
 class Speaker:
-    """Who tells of failures: an engine in one release with its low-level runtime. containerd and CRI-O are told by the kubelet."""
+    """Who tells of failures: an engine in one release with its low-level runtime. containerd and CRI-O are told by the kubelet.
+
+    `configured`: the name under which the engine has the runtime, which podman shows ("" = the low-level runtime's own).
+    """
 
     engine: str
-    version: tuple[int, ...]
+    version: Version
     low_level: str
-    low_level_version: tuple[int, ...]
+    low_level_version: Version
+    configured: str = ""
+
+    @property
+    def _texts(self) -> RuntimeTexts:
+        return runtime_texts(self.low_level, self.low_level_version)
 
     def start_failed(self, error: str) -> Shown:
-        """The low-level runtime cannot start the process, for `error`."""
-        if self.engine in (POD, "cri-o"):
-            engine = "containerd" if self.engine == POD else "cri-o"
-            status = pod_status("start-error", error, docker_status(error), engine)
-            return Shown(status.message, status.exit_code)
-        return Shown(create_failed(error, self.engine, self.version, self.low_level), docker_status(error))
+        """The low-level runtime finds no program, for `error`."""
+        return self._said(created_by(self.engine, self._texts, self._texts.in_look_up + error))
 
     def exec_failed(self, path: str, errno: str) -> Shown:
         """execve fails in the container that was created: its init says so."""
-        return Shown(*exec_failed(path, errno, self.low_level, self.low_level_version))
+        text, status = exec_failed(path, errno, self.low_level, self.low_level_version, json=self.engine != "cri-o")
+        return Shown(text, status)
 
     def hook_failed(self, status: int, stderr: str) -> Shown:
         """The NVIDIA prestart hook fails."""
-        if self.low_level == "crun":
-            return self._crun_hook(_PRESTART, status, stderr)
-        return self._created(hook_failed(status, stderr, self.engine, self.version), stderr)
+        failure = f"error running hook #0: error running hook: exit status {status}, stdout: , stderr: {stderr}"
+        return self.create_failed(failure, "prestart", _PRESTART)
 
     def runtime_failed(self, stderr: str) -> Shown:
         """nvidia-container-runtime itself fails, before any low-level runtime is started."""
-        return self._created(runtime_failed(stderr, self.engine, self.version), stderr)
+        return self._said(stderr.rstrip())
 
-    def create_failed(self, failure: str, hook: str) -> Shown:
-        """A mount, a device node or a createContainer hook (`hook`: its program) fails; `failure` is in runc's words."""
-        reason = f"error during container init: {failure}"
-        if self.low_level == "crun":
-            failed = _RUNC_HOOK.fullmatch(failure)
-            if failed is not None:
-                return self._crun_hook(hook, int(failed[1]), failed[2])
-            missing = _RUNC_STAT.fullmatch(failure)
-            reason = failure if missing is None else f"cannot stat `{missing[1]}`: No such file or directory"
-        return self._created(create_failed(reason, self.engine, self.version, self.low_level), failure)
+    def create_failed(self, failure: str, kind: str = "createContainer", hook: str = "") -> Shown:
+        """A mount, a device node or a hook (of the stage `kind`, its program `hook`) fails; `failure` is in runc 1.1's words."""
+        return self._said(created_by(self.engine, self._texts, setup_failed(self._texts, failure, kind, hook)))
 
-    def _crun_hook(self, hook: str, status: int, stderr: str) -> Shown:
-        """crun leaves the hook's output where it is and says only which program failed."""
-        reason = f"error executing hook `{hook}` (exit code: {status})"
-        return self._created(stderr + create_failed(reason, self.engine, self.version, self.low_level), reason)
-
-    def _created(self, text: str, reason: str) -> Shown:
-        status = None if self.engine == "cri-o" else 128 if self.engine == POD else docker_status(reason)
-        return Shown(text, status)
+    def _said(self, said: str) -> Shown:
+        if self.engine in (POD, "cri-o"):
+            engine = "containerd" if self.engine == POD else "cri-o"
+            pod = pod_status("start-error", said, None, engine, self.version)
+            return Shown(pod.message, pod.exit_code)
+        text = create_text(self.engine, self.version, said, self.configured or self.low_level)
+        return Shown(text, engine_texts(self.engine, self.version).status_of(text))
 
 
-DOCKER = Speaker("docker", (27,), "runc", NEWEST)
+DOCKER = Speaker("docker", (27,), "runc", (1, 1, 7))
 
 
-def speaker_of(call: Call) -> Speaker:
-    """Who tells of failures. nvidia-container-runtime starts runc whatever the engine would have started."""
-    engine, rules = call.engine, call.engine.rules
-    name = POD if engine.name == "containerd" else engine.name
-    low_level = "runc" if call.who == "runtime" else rules.low_level
-    return Speaker(name, engine.version, low_level, rules.low_level_version)
+def speaker_of(call: Call, runtime: str | None = None) -> Speaker:
+    """Who tells of failures. nvidia-container-runtime starts runc whatever the engine would have started; `runtime` (``--runtime``) may name
+    another low-level runtime or release."""
+    engine = call.engine
+    low_level, version = engine.low_level
+    if call.who == "runtime" and low_level != "runc":
+        low_level, version = "runc", NEWEST
+    named = runtime_named(runtime or "")
+    if named is not None:
+        low_level, version = named if named[1] != NEWEST or named[0] != low_level else (low_level, version)
+    configured = (runtime or "nvidia") if call.who == "runtime" else ""
+    return Speaker(POD if engine.name == "containerd" else engine.name, engine.version, low_level, version, configured)
 
 
 def engine_refused(call: Call, text: str) -> Shown:
     """The engine itself refuses the container, or the scheduler does not give it the pod."""
     if call.refused_by == "scheduler":
         return Shown(text, None)
-    before = _PLAIN.get(call.engine.name, "docker: Error response from daemon: ")
-    return Shown(before + text, None if call.engine.name in ("containerd", "cri-o") else 125)
+    name, version = call.engine.name, call.engine.version
+    if call.refused_by == "client":  # docker's own command, before it asks the daemon
+        return Shown(f"docker: {text}{engine_texts(name, version).end_early}", 125)
+    texts = engine_texts(name, version)
+    if name in ("containerd", "cri-o"):
+        spec = _CRI_SPEC if name == "containerd" and text.startswith("CDI device injection failed") else ""
+        return Shown(f"{texts.own}{spec}{text}", None)
+    end = texts.end_early if text.startswith(_EARLY) else texts.end
+    # podman looks at the options before it has a container: 125; at CDI devices when it starts it
+    early = name == "podman" and not text.startswith("setting up CDI devices: ")
+    return Shown(texts.own + text + end, 125 if early else texts.status_of(text))
 
 
 def toolkit_refused(speaker: Speaker, refused: Refusal) -> Shown:
@@ -110,10 +119,9 @@ def toolkit_refused(speaker: Speaker, refused: Refusal) -> Shown:
     return speaker.runtime_failed(refused.stderr)
 
 
-def injection_failed(call: Call, request: ContainerRequest, prepared: Prepared) -> Shown:
+def injection_failed(call: Call, request: ContainerRequest, prepared: Prepared, speaker: Speaker) -> Shown:
     """The injection fails: everything that `Prepared` tells of it."""
     stage, failure, status = prepared.stage, prepared.injected.failure or "", prepared.injected.exit
-    speaker = speaker_of(call)
     if stage == ENGINE:
         before = {"podman": "setting up CDI devices: "}.get(call.engine.name, "CDI device injection failed: ")
         return engine_refused(call, before + failure)
@@ -122,4 +130,19 @@ def injection_failed(call: Call, request: ContainerRequest, prepared: Prepared) 
     if stage == HOOK:
         return speaker.hook_failed(status or 1, "".join(f"{line}\n" for line in request.lines) + failure)
     hooks = prepared.plan.hooks if prepared.plan is not None else ()
-    return speaker.create_failed(failure, hooks[0].path if hooks else "")
+    failed = _failed_hook(failure, hooks)
+    if failed is not None:
+        return speaker.create_failed(failure, failed.stage, failed.path)
+    return speaker.create_failed(failure)
+
+
+def _failed_hook(failure: str, hooks: tuple[HookRun, ...]) -> HookRun | None:
+    """The hook that `failure` is of: the program that could not be started, or the one of that number among those that run in the container."""
+    numbered = failure.removeprefix("error running hook #")
+    if numbered == failure:
+        return None
+    number, _, what = numbered.partition(": ")
+    if what.startswith("fork/exec "):
+        return next((h for h in hooks if what.startswith(f"fork/exec {h.path}:")), None)
+    inside = [h for h in hooks if h.stage == "createContainer"]
+    return inside[int(number)] if int(number) < len(inside) else None

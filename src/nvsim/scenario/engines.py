@@ -7,12 +7,10 @@ from __future__ import annotations
 
 from nvsim.errors import InputError
 from nvsim.frozen import evolve, frozen
-from nvsim.scenario.messages_engines import NEWEST
+from nvsim.scenario.messages_runtimes import RUNC_RC10, RUNC_RC93, Version
 from nvsim.scenario.model import Scenario
 
-Version = tuple[int, ...]
 HOOK, CDI = "hook", "cdi"
-RUNC_1_0: Version = (1, 0)  # runc before 1.1, which words a failed execve otherwise
 
 
 @frozen
@@ -22,35 +20,68 @@ class EngineRules:
     `gpus`: what ``--gpus`` becomes, in the order in which it is tried: "hook" (the engine adds nvidia-container-runtime-hook as a
     prestart hook), "cdi" (the devices ``nvidia.com/gpu=...`` of a CDI spec); () = the engine has no such option, or ignores it.
     `hook_program`, `cdi_program`: what must be in the engine's PATH for either (None = nothing). `cdi`: CDI devices are injected
-    without further configuration; `low_level` is started in the release `low_level_version`; `cdi_annotations`: annotations ``cdi.k8s.io/...`` ask for them too.
+    without further configuration; `cdi_annotations`: annotations ``cdi.k8s.io/...`` ask for them too. `cdi_option`: its command line takes the name
+    of a CDI device for ``--device``.
     """
 
     engine: str
     since: Version
     gpus: tuple[str, ...]
     cdi: bool
-    low_level: str = "runc"
-    low_level_version: Version = NEWEST
     cdi_annotations: bool = False
     hook_program: str | None = "nvidia-container-runtime-hook"
     cdi_program: str | None = None
+    cdi_option: bool = True
+
+
+@frozen
+class UsualRuntime:
+    """The low-level runtime that comes with an engine from the release `since` on, in a release of its own.
+
+    Docker's and containerd's are those of their own packages and build files; distributions may have others.
+    """
+
+    engine: str
+    since: Version
+    name: str
+    version: Version
 
 
 CDI_DIRS = ("/etc/cdi", "/var/run/cdi")
 _TABLE = (
-    EngineRules("docker", (19, 3), (HOOK,), False, low_level_version=RUNC_1_0),
-    EngineRules("docker", (20, 10, 14), (HOOK,), False),
+    EngineRules("docker", (19, 3), (HOOK,), False, cdi_option=False),
+    EngineRules("docker", (25,), (HOOK,), False),
     EngineRules("docker", (28, 2), (HOOK,), True),
     EngineRules("docker", (29, 2), (CDI, HOOK), True, cdi_program="nvidia-cdi-hook"),
-    EngineRules("podman", (1, 0), (), False, "crun"),
-    EngineRules("podman", (4, 1), (), True, "crun"),
-    EngineRules("podman", (6, 0), (CDI,), True, "crun"),
-    EngineRules("containerd", (1, 0), (), False, low_level_version=RUNC_1_0),
-    EngineRules("containerd", (1, 6), (), False),
+    EngineRules("podman", (1, 0), (), False),
+    EngineRules("podman", (4, 1), (), True),
+    EngineRules("podman", (5, 0), (CDI,), True),
+    EngineRules("containerd", (1, 0), (), False),
     EngineRules("containerd", (2, 0), (), True, cdi_annotations=True),
     EngineRules("cri-o", (1, 0), (), False),
     EngineRules("cri-o", (1, 23), (), True, cdi_annotations=True),
-    EngineRules("cri-o", (1, 31), (), True, "crun", cdi_annotations=True),
+)
+_RUNTIMES = (
+    UsualRuntime("docker", (19, 3), "runc", RUNC_RC10),
+    UsualRuntime("docker", (20, 10), "runc", RUNC_RC93),
+    UsualRuntime("docker", (20, 10, 14), "runc", (1, 1)),
+    UsualRuntime("docker", (24,), "runc", (1, 1, 7)),
+    UsualRuntime("docker", (27, 4), "runc", (1, 2)),
+    UsualRuntime("docker", (28, 4), "runc", (1, 3)),
+    UsualRuntime("podman", (1, 0), "crun", (0, 10)),
+    UsualRuntime("podman", (4, 0), "crun", (1, 4)),
+    UsualRuntime("podman", (4, 6), "crun", (1, 10)),
+    UsualRuntime("podman", (5, 4), "crun", (1, 21)),
+    UsualRuntime("podman", (5, 8), "crun", (1, 28)),
+    UsualRuntime("containerd", (1, 0), "runc", RUNC_RC10),
+    UsualRuntime("containerd", (1, 4), "runc", RUNC_RC93),
+    UsualRuntime("containerd", (1, 6), "runc", (1, 1)),
+    UsualRuntime("containerd", (1, 7), "runc", (1, 1, 7)),
+    UsualRuntime("containerd", (1, 7, 24), "runc", (1, 2)),
+    UsualRuntime("cri-o", (1, 0), "runc", RUNC_RC93),
+    UsualRuntime("cri-o", (1, 23), "runc", (1, 1)),
+    UsualRuntime("cri-o", (1, 27), "runc", (1, 1, 7)),
+    UsualRuntime("cri-o", (1, 31), "crun", (1, 21)),
 )
 _USUAL: dict[str, Version] = {"docker": (28, 5), "podman": (5, 4), "containerd": (2, 1), "cri-o": (1, 33)}
 ENGINES = tuple(_USUAL)
@@ -69,6 +100,13 @@ class Engine:
     def title(self) -> str:
         """Name and release as one writes them ("docker 28.5")."""
         return f"{self.name} {'.'.join(map(str, self.version))}"
+
+    @property
+    def low_level(self) -> tuple[str, Version]:
+        """Name and release of the low-level runtime that usually comes with it."""
+        every = [r for r in _RUNTIMES if r.engine == self.name]
+        usual = ([r for r in every if r.since <= self.version] or every[:1])[-1]
+        return usual.name, usual.version
 
     @property
     def assumption(self) -> str | None:
@@ -113,14 +151,19 @@ def table_page() -> str:
         (CDI,): "CDI",
         (CDI, HOOK): "CDI, else the prestart hook",
     }
-    rows = ["| engine | from | `--gpus` becomes | CDI devices | annotations `cdi.k8s.io/` | low-level runtime |"]
-    rows.append("| --- | --- | --- | --- | --- | --- |")
+    rows = ["| engine | from | `--gpus` becomes | CDI devices | annotations `cdi.k8s.io/` |"]
+    rows.append("| --- | --- | --- | --- | --- |")
     for rules in _TABLE:
-        since = ".".join(map(str, rules.since))
         cdi = "injected" if rules.cdi else "refused, unless switched on"
         asked = "ask for CDI devices" if rules.cdi_annotations else "passed on"
-        version = "" if rules.low_level_version == NEWEST else " " + ".".join(map(str, rules.low_level_version))
-        rows.append(
-            f"| {rules.engine} | {since} | {words[rules.gpus]} | {cdi} | {asked} | {rules.low_level}{version} |"
-        )
+        rows.append(f"| {rules.engine} | {_written(rules.since)} | {words[rules.gpus]} | {cdi} | {asked} |")
+    rows += ["", "| engine | from | low-level runtime |", "| --- | --- | --- |"]
+    rows += [f"| {r.engine} | {_written(r.since)} | {r.name} {_written(r.version)} |" for r in _RUNTIMES]
     return "\n".join(rows) + "\n"
+
+
+def _written(version: Version) -> str:
+    """A release as its project writes it; 0.99.N of runc is 1.0.0-rcN."""
+    if version[:2] == RUNC_RC10[:2]:
+        return f"1.0.0-rc{version[2]}"
+    return ".".join(map(str, version))
