@@ -92,7 +92,7 @@ class CdiMode:
 class JitCdiMode:
     feature_flags: tuple[str, ...] = _key("nvcdi-feature-flags", "[]nvcdi.FeatureFlag", (), omit_empty=True)
     disable_hooks: tuple[str, ...] = _key(
-        "nvcdi-disable-hooks", "[]nvcdi.HookName", (), since=(1, 20, 0), omit_empty=True
+        "nvcdi-disable-hooks", "[]discover.HookName", (), since=(1, 20, 0), omit_empty=True
     )
 
 

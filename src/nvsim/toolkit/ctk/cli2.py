@@ -188,7 +188,7 @@ def run_2_3(root: Command, args: Sequence[str], run: Run) -> Call | None:
         return None
     if chosen.commands:
         return _application_2_3(root, chosen, found.rest[1:], run)
-    return _command_2_3(root, chosen, found.rest[1:], run)
+    return _command_2_3(root, chosen, found.rest[1:], run, shown.values)
 
 
 def _application_2_3(root: Command, command: Command, args: Sequence[str], run: Run) -> Call | None:
@@ -211,11 +211,13 @@ def _application_2_3(root: Command, command: Command, args: Sequence[str], run: 
         return None
     chosen = app.command(found.rest[0]) if found.rest else None
     _check(command, found.values)
-    return _command_2_3(app, chosen, found.rest[1:], run) if chosen else Call(command.action, found.values)
+    return _command_2_3(app, chosen, found.rest[1:], run, {}) if chosen else Call(command.action, found.values)
 
 
-def _command_2_3(app: Command, command: Command, args: Sequence[str], run: Run) -> Call | None:
-    """A command without commands below it."""
+def _command_2_3(
+    app: Command, command: Command, args: Sequence[str], run: Run, shown: dict[str, OptionValue]
+) -> Call | None:
+    """A command without commands below it; `shown`: the values that the help of `app` gives as defaults."""
     if not command.action:
         raise NotModelled(f"the command {command.name!r}")
     command.add_option(HELP_OPTION)
@@ -228,7 +230,7 @@ def _command_2_3(app: Command, command: Command, args: Sequence[str], run: Run) 
         run.out.append(texts.command_2_3(command))
         return None
     if command.action == "help":
-        _help_2_3(app, found.rest, run, {})
+        _help_2_3(app, found.rest, run, shown)
         return None
     _check(command, found.values)
     return Call(command.action, found.values)
