@@ -10,7 +10,7 @@ from attrs import evolve
 from legacyhosts import GPU, LIB, NEW, OLD, cache_entry, configure, host_tree, library, make_host, make_root
 from legacyvectors import cases, query
 from nvsim.errors import InputError
-from nvsim.host.profile import MigDevice
+from nvsim.host.profile import HostProfile, MigDevice
 from nvsim.inject.legacy.apply import apply
 from nvsim.inject.legacy.args import CliArgs, UsageError, parse_args
 from nvsim.inject.legacy.engine import engine_named
@@ -353,24 +353,63 @@ def test_the_marker_file_decides_the_directory() -> None:
     assert f"{LIB}/libcuda.so.535.54.03" in targets(plan)
 
 
-def test_wsl_mounts_the_driver_store_and_one_device() -> None:
-    store = "/usr/lib/wsl/drivers/nv.inf_1"
-    files: dict[str, Any] = {f"{store}/{n}": library(n) for n in ("libcuda.so.1.1", "libnvidia-ml.so.1", "nvidia-smi")}
+WSL_STORE = "/usr/lib/wsl/drivers/nv.inf_1"
+
+
+def wsl_host(store: str = WSL_STORE, **changes: Any) -> HostProfile:
+    names = ("libcuda.so.1.1", "libnvidia-ml.so.1", "nvidia-smi")
+    files: dict[str, Any] = {f"{store}/{n}": library(n) for n in names}
     dxcore = {"/usr/lib/wsl/lib/libdxcore.so": library("libdxcore.so"), "/dev/dxg": {"type": "char", "rdev": "10:63"}}
     entries = [cache_entry("libdxcore.so", "/usr/lib/wsl/lib/libdxcore.so")]
-    changes = {**files, **dxcore, "/etc/ld.so.cache": {"type": "file", "size": 9, "ldcache": entries}}
-    plan, done = configure(make_host(**changes), make_root(), "--utility", "--device=all")
+    return make_host(
+        **{**files, **dxcore, "/etc/ld.so.cache": {"type": "file", "size": 9, "ldcache": entries}, **changes}
+    )
+
+
+def test_wsl_mounts_the_driver_store_and_one_device() -> None:
+    plan, done = configure(wsl_host(), make_root(), "--utility", "--device=all")
     assert done.failure is None
     assert targets(plan) == [
         "/usr/bin/nvidia-smi",
         f"{LIB}/libdxcore.so",
         "/dev/dxg",
-        f"{store}/libcuda.so.1.1",
-        f"{store}/libnvidia-ml.so.1",
-        f"{store}/nvidia-smi",
+        f"{WSL_STORE}/libcuda.so.1.1",
+        f"{WSL_STORE}/libnvidia-ml.so.1",
+        f"{WSL_STORE}/nvidia-smi",
     ]
-    run = run_cli(make_host(**changes), None, ("list", "--device=all"), env={"PATH": ""}, engine=NEW)
+    run = run_cli(wsl_host(), None, ("list", "--device=all"), env={"PATH": ""}, engine=NEW)
     assert run.stdout == ("/dev/dxg",)
+
+
+def test_without_a_loadable_dxcore_the_host_is_no_wsl() -> None:
+    host = wsl_host(**{"/usr/lib/wsl/lib/libdxcore.so": {"type": "file", "size": 3, "text": "no"}})
+    plan, done = configure(host, make_root(), "--utility", "--device=all")
+    assert done.failure is None
+    assert f"{LIB}/libdxcore.so" not in targets(plan) and "/dev/dxg" not in targets(plan)
+    assert "/dev/nvidiactl" in targets(plan)
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        wsl_host(**{"/dev/dxg": {"type": "dir"}}),
+        wsl_host(store="/elsewhere"),
+        evolve(wsl_host(), data={"dxcore_driver_store_paths": []}),
+        evolve(wsl_host(), data={"dxcore_driver_store_paths": ["/usr/lib/wsl/drivers/igfx"]}),
+    ],
+    ids=["no /dev/dxg", "no driver store", "DXCore refuses", "an adapter of another vendor"],
+)
+def test_a_dxcore_without_nvidias_adapter_ends_the_engine(host: HostProfile) -> None:
+    plan, _ = configure(host, make_root(), "--utility", "--device=all")
+    said = "nvidia-container-cli: initialization error: WSL environment detected but no adapters were found"
+    assert plan.failure == said
+
+
+def test_the_stores_that_a_profile_names_are_those_of_dxcore() -> None:
+    named = ["/usr/lib/wsl/drivers/igfx", "/elsewhere"]
+    host = evolve(wsl_host(store="/elsewhere"), data={"dxcore_driver_store_paths": named})
+    plan, _ = configure(host, make_root(), "--device=all")
+    assert "/elsewhere/libcuda.so.1.1" in targets(plan)
 
 
 # ---- requirements ------------------------------------------------------------------------------------------------------------

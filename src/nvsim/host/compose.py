@@ -112,6 +112,7 @@ def expand(profile: Mapping[str, Any], data: Path) -> dict[str, Any]:
         "gpus": gpus,
         "toolkit": toolkit,
         "mode": profile.get("mode"),
+        **{key: profile[key] for key in ("dxcore_driver_store_paths",) if key in profile},
         "sources": list(sources),
         "assumptions": list(profile.get("assumptions", ())),
         "uncertain": {**layout.get("uncertain", {}), **{f"libc.{i}": t for i, t in enumerate(libc["uncertain"])}},

@@ -204,4 +204,6 @@ def host_to_json(profile: HostProfile, expanded: bool = True) -> dict[str, Any]:
         "uncertain": profile.data.get("uncertain", {}),
         "tree": tree_to_json(profile.tree),
     }
+    if "dxcore_driver_store_paths" in profile.data:
+        out["dxcore_driver_store_paths"] = profile.data["dxcore_driver_store_paths"]
     return out

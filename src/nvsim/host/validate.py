@@ -322,6 +322,7 @@ _HEAD: dict[str, Check] = {
     "kernel": _text,
     "toolkit": _or_null(_toolkit),
     "mode": _or_null(_text),
+    "dxcore_driver_store_paths": _or_null(_list(_path)),
     "assumptions": _texts,
 }
 _LAYOUT_KEYS: dict[str, Check] = {

@@ -11,6 +11,7 @@ from typing import Literal
 from nvsim.elf.facts import ElfFacts, LoaderFacts
 from nvsim.frozen import field, frozen
 from nvsim.host.profile import HostProfile
+from nvsim.inject.dxcore import reported_stores
 from nvsim.inject.log import ToolFailure
 from nvsim.loader.outcome import Cpu, DlopenCall, Machine, ProcessRequest
 from nvsim.loader.process import host_session, start
@@ -215,7 +216,8 @@ def host_of_profile(profile: HostProfile, env: Mapping[str, str] | None = None) 
     """The generator's view of a host profile; `env` replaces variables of the generating process."""
     driver = profile.driver
     resolver = Resolver(profile.tree)
-    stores = tuple(profile.data.get("dxcore_driver_store_paths") or _driver_stores(resolver))
+    told = reported_stores(profile)
+    stores = _driver_stores(resolver) if told is None else told
     nvml = None
     if driver.version is not None:
         major, _, minor = (driver.cuda or "0.0").partition(".")

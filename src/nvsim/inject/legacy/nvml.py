@@ -10,6 +10,8 @@ from collections.abc import Mapping
 
 from nvsim.elf.facts import ElfFacts, LoaderFacts
 from nvsim.host.profile import HostProfile
+from nvsim.inject.dxcore import reported_stores
+from nvsim.inject.host_view import host_view
 from nvsim.inject.legacy.accounts import UNPRIVILEGED
 from nvsim.inject.legacy.engine import Engine
 from nvsim.inject.legacy.paths import EngineFailure, Root, failure, lower_last
@@ -17,12 +19,13 @@ from nvsim.loader.execve import ExecImage
 from nvsim.loader.identify import loader_facts
 from nvsim.loader.outcome import DlopenCall, Machine
 from nvsim.loader.process import host_session
-from nvsim.rootfs.node import Directory, File, Special
+from nvsim.rootfs.node import Directory, File
 from nvsim.rootfs.overlay import RootFS
 from nvsim.rootfs.resolve import PathError, Resolved, Resolver, resolve
 from nvsim.rootfs.tree import Tree, parent_of
 
 NVML = "libnvidia-ml.so.1"
+DXCORE = "libdxcore.so"
 _DRIVER_STORES = "/usr/lib/wsl/drivers"
 # nvmlErrorString
 _NVML_TEXT = {
@@ -64,19 +67,26 @@ _PRELOADED = (
 )
 
 
-def wsl_stores(host: HostProfile, view: Tree, engine: Engine) -> tuple[str, ...]:
-    """The driver stores of the WDDM adapters (DXCore); () when the host is not WSL.
+def wsl_stores(host: HostProfile, engine: Engine, env: Mapping[str, str]) -> tuple[str, ...]:
+    """The driver stores of the WDDM adapters (DXCore); () when the host is not WSL, which is: libdxcore.so cannot be loaded there.
 
-    A profile may name them (``dxcore_driver_store_paths``); else every directory of the drivers' place that holds a file of the
-    driver store stands for one adapter.
+    An adapter counts when its store holds a file of NVIDIA's driver. Raises `EngineFailure` when none does.
     """
-    if not isinstance(view.node("/dev/dxg"), Special):
+    root = Root(host_view(host), "/")
+    if dlopen_in_root(host, root, DXCORE, env, (0, 0)) is not None:
         return ()
-    named = host.data.get("dxcore_driver_store_paths")
-    if isinstance(named, list):
-        return tuple(str(p) for p in named)
-    stores = [f"{_DRIVER_STORES}/{name}" for name in view.names(_DRIVER_STORES)]
-    return tuple(s for s in stores if any(view.node(f"{s}/{f}") is not None for f in engine.driver_store()))
+    told = reported_stores(host)
+    if told is None:
+        told = tuple(f"{_DRIVER_STORES}/{name}" for name in root.tree.names(_DRIVER_STORES))
+    resolver = Resolver(root.tree)
+
+    def counts(store: str) -> bool:
+        return any(isinstance(resolver.resolve(f"{store}/{file}"), Resolved) for file in engine.driver_store())
+
+    stores = tuple(store for store in told if counts(store))
+    if not stores:
+        raise EngineFailure("WSL environment detected but no adapters were found")
+    return stores
 
 
 def start_nvml(

@@ -133,9 +133,13 @@ def _start(
     if "" in (args.root, args.ldcache):
         raise _Stopped(f"{PROGRAM}: initialization error: invalid argument")
     root = _driver_root(host, args.root)
-    stores = wsl_stores(host, root.tree, engine)
     # what depends on the host alone is asked once; failures are asked again
-    key = (args.root, engine, tuple(env.items()))
+    stores = host.memo.get(
+        "dxcore",
+        (engine, tuple(env.items())),
+        lambda: _stage("initialization error", lambda: wsl_stores(host, engine, env)),
+    )
+    key = (args.root, engine, tuple(env.items()), args.user)
     host.memo.get(
         "nvml", key, lambda: _stage("initialization error", lambda: start_nvml(host, root, env, stores, args.user))
     )
