@@ -97,6 +97,9 @@ def generated_specs(host: CdiHost, settings: CdiSettings, requests: Sequence[Gen
         )
         try:
             generator = new_generator(host, log, options)
+        except ToolFailure as e:
+            raise e.within(f"failed to construct CDI library for mode {go_quote(request.mode)}") from None
+        try:
             if settings.modes == "nvml" and request.ids is not None and generator.mode in _NOT_BY_ID:
                 where = _NOT_BY_ID[generator.mode]
                 raise ToolFailure(f"failed to get CDI device specs: GetDeviceSpecsByID is not supported {where}")

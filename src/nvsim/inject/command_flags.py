@@ -46,13 +46,16 @@ def parse_flags(
     *,
     known: Sequence[str] | None = None,
     interspersed: bool = True,
+    one_form: bool = False,
 ) -> Flags:
     """The flags in `args`. Raises `ToolFailure` with the library's words.
 
-    `known`: the names that the program's release has, None = all. `interspersed`: flags may follow other arguments.
+    `known`: the names that the program's release has, None = all. `interspersed`: flags may follow other arguments. `one_form`: a
+    flag may be given by one of its names alone.
     """
     by_name = {name: flag for flag in flags for name in flag.names if known is None or name in known}
     values: dict[str, Value] = {}
+    forms: dict[str, set[str]] = {}
     rest: list[str] = []
     todo = list(args)
     while todo:
@@ -70,6 +73,7 @@ def parse_flags(
         flag = by_name.get(name)
         if flag is None:
             raise ToolFailure(f"flag provided but not defined: -{name}")
+        forms.setdefault(flag.names[0], set()).add(name)
         if flag.kind == "bool":
             values[flag.names[0]] = _boolean(name, value) if equals else True
             continue
@@ -81,6 +85,10 @@ def parse_flags(
             values[flag.names[0]] = (*_items(values.get(flag.names[0])), *_split(value))
         else:
             values[flag.names[0]] = value
+    for flag in flags if one_form else ():
+        used = [name for name in flag.names if name in forms.get(flag.names[0], ())]
+        if len(used) > 1:
+            raise ToolFailure(f"Cannot use two forms of the same flag: {used[1]} {used[0]}")
     for flag in flags:
         key = flag.names[0]
         unknown = known is not None and not set(flag.names) & set(known)

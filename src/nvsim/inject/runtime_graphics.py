@@ -7,25 +7,12 @@ from collections.abc import Sequence
 
 from nvsim.inject.cdi.spec import CdiHook
 from nvsim.inject.generate import lookup
-from nvsim.inject.generate.discover import Discoverer, Found, HookCreator, char_devices, merge, mounts
+from nvsim.inject.generate.discover import Discoverer, Found, HookCreator, char_devices, merge
 from nvsim.inject.generate.driver import Driver
-from nvsim.inject.generate.graphics import graphics_files
+from nvsim.inject.generate.graphics import graphics_files, optional_xorg
 from nvsim.inject.generate.lookup import go_glob, join_path, read_link
 from nvsim.inject.log import ToolFailure
-from nvsim.ldcache import LdCache
-from nvsim.rootfs.node import File
-from nvsim.rootfs.resolve import Resolved
 from nvsim.toolkit.releases import Release
-
-_OLD_CONFIGS = (
-    "glvnd/egl_vendor.d/10_nvidia.json",
-    "vulkan/icd.d/nvidia_icd.json",
-    "vulkan/icd.d/nvidia_layers.json",
-    "vulkan/implicit_layer.d/nvidia_layers.json",
-    "egl/egl_external_platform.d/15_nvidia_gbm.json",
-    "egl/egl_external_platform.d/10_nvidia_wayland.json",
-    "nvidia/nvoptix.bin",
-)
 
 
 def graphics_discoverer(driver: Driver, creator: HookCreator, devices: Sequence[str], release: Release) -> Discoverer:
@@ -34,27 +21,15 @@ def graphics_discoverer(driver: Driver, creator: HookCreator, devices: Sequence[
 
 
 def _files(driver: Driver, creator: HookCreator, release: Release) -> Discoverer:
-    if release.graphics_needs == "driver":
-        try:
-            return graphics_files(driver, creator)
-        except ToolFailure as e:
-            raise e.within("failed to create mounts discoverer") from None
-    if release.graphics_needs == "ldcache":
-        _check_ldcache(driver)
-    return merge(
-        mounts(driver.log, driver.libraries(), driver.root, ("libnvidia-egl-gbm.so.*",), "graphics library"),
-        mounts(driver.log, driver.configs(), driver.root, _OLD_CONFIGS, "graphics configuration"),
-    )
-
-
-def _check_ldcache(driver: Driver) -> None:
-    path = join_path(driver.root or "/", "/etc/ld.so.cache")
-    step = "failed to construct discoverer: failed to create mounts discoverer: failed to construct library locator"
-    found = driver.host.resolver.resolve(path)
-    if not isinstance(found, Resolved) or not isinstance(found.node, File):
-        raise ToolFailure(f"{step}: error loading ldcache: open {path}: no such file or directory")
-    if not isinstance(found.node.facts.ldcache, LdCache):
-        raise ToolFailure(f"{step}: error loading ldcache: invalid ld.so.cache file")
+    """Libraries and configuration, as generated specs have them. Raises `ToolFailure`."""
+    try:
+        found = graphics_files(driver, creator)
+    except ToolFailure as e:
+        failed = e.within("failed to create mounts discoverer")
+        raise (
+            failed.within("failed to construct discoverer") if release.graphics_needs == "ldcache" else failed
+        ) from None
+    return merge(found, optional_xorg(driver, creator) if driver.rules.xorg == "runtime" else None)
 
 
 def _drm_nodes(driver: Driver, creator: HookCreator, devices: Sequence[str]) -> Discoverer:

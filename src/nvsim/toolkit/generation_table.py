@@ -87,6 +87,19 @@ _GPUS_1_13 = (
 _MIGS_1_12 = ("falied to generate CDI spec for MIG devices", *_VISITING_MIG)
 _MIGS_1_13 = ("failed to generate CDI edits for GPU devices", *_VISITING_MIG, "failed to get edits for device")
 
+_FLAGS_1_18 = (
+    "disable-nvsandbox-utils",
+    "disable-nvsandboxutils",
+    "enable-coherent-annotations",
+    "enable-explicit-driver-libraries",
+)
+_EVERY_FLAG = (
+    *_FLAGS_1_18,
+    "disable-ipc-discoverer",
+    "disable-multiple-csv-devices",
+    "no-additional-gids-for-device-nodes",
+)
+
 GENERATION = (
     # ---- the command line --------------------------------------------------------------------------------------------
     _rule(
@@ -112,6 +125,18 @@ GENERATION = (
         "options after an argument that is none",
         ("", False, "are not read"),
         ("1.18.0", True, "are read"),
+    ),
+    _rule(
+        "option_forms",
+        "an option that is given by two of its names",
+        ("", "one", "is an error"),
+        ("1.18.0", "any", "counts as given twice"),
+    ),
+    _rule(
+        "format_warning",
+        "the warning about a --format that the name of --output does not imply",
+        ("", "after", "comes after the spec is generated"),
+        ("1.13.0", "before", "comes before"),
     ),
     _rule(
         "name_strategies",
@@ -259,6 +284,29 @@ GENERATION = (
         ),
     ),
     # ---- what the spec has -------------------------------------------------------------------------------------------
+    _rule(
+        "feature_flags",
+        "feature flags (--feature-flag, nvidia-container-runtime.modes.jit-cdi.nvcdi-feature-flags)",
+        ("", (), "none"),
+        (
+            "1.18.0",
+            _FLAGS_1_18,
+            "disable-nvsandbox-utils, enable-explicit-driver-libraries, enable-coherent-annotations",
+        ),
+        (
+            "1.19.0",
+            (*_FLAGS_1_18, "disable-multiple-csv-devices", "no-additional-gids-for-device-nodes"),
+            "also disable-multiple-csv-devices, no-additional-gids-for-device-nodes",
+        ),
+        ("1.19.1", _EVERY_FLAG, "also disable-ipc-discoverer"),
+    ),
+    _rule(
+        "none_device",
+        "the device `none`",
+        ("", "unknown", "is not known"),
+        ("1.18.0", "no-device", "is no device"),
+        ("1.19.0", "empty", "is a device with a variable alone"),
+    ),
     _rule(
         "mig_parents",
         "GPUs in MIG mode",
@@ -456,7 +504,8 @@ GENERATION = (
         "xorg",
         "X.Org modules",
         ("", "none", "are left out"),
-        ("1.14.0", "optional", "in nvidia/xorg beside libcuda, and 10-nvidia.conf"),
+        ("1.13.1", "runtime", "in nvidia/xorg beside libcuda, and 10-nvidia.conf; by the runtime in legacy mode alone"),
+        ("1.14.0", "optional", "the same in generated specs too"),
         ("1.16.0", "modules", "in the usual directories of X.Org modules"),
     ),
     _rule(

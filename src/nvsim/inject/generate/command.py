@@ -87,8 +87,8 @@ def run_generate(
     usage = True
     try:
         env = host.env if rules.options_from_environment else {}
-        after = rules.options_after_arguments
-        flags = parse_flags(_flags(rules), args, env, known=rules.options, interspersed=after)
+        after, one_form = rules.options_after_arguments, rules.option_forms == "one"
+        flags = parse_flags(_flags(rules), args, env, known=rules.options, interspersed=after, one_form=one_form)
         if rules.options_from_environment and not flags.is_set("driver-root"):
             flags = flags.with_value("driver-root", config_root)
         checked = _checked(host, log, flags.values, flags.is_set("format"), rules)
@@ -97,6 +97,8 @@ def run_generate(
             generated = _generated(host, log, checked)
         except ToolFailure as e:
             raise e.within("failed to generate CDI spec") from None
+        if checked.late_warning:
+            log.warning(checked.late_warning)
         library = LIBRARIES.get(rules.release.cdi_library, NEWEST_LIBRARY)
         errors = []
         for infix, spec in generated:
@@ -160,6 +162,7 @@ class _Checked:
     cls: str
     ids: tuple[str, ...]
     merged: bool
+    late_warning: str
 
 
 def _checked(
@@ -190,11 +193,15 @@ def _checked(
             raise ToolFailure(f"invalid device name strategy: {strategy}")
     hook_path = resolve_hook_path(host, log, text("nvidia-cdi-hook-path"), rules)
     output = text("output")
+    warning = ""
     implied = {".json": "json", ".yaml": "yaml", ".yml": "yaml"}.get(posixpath.splitext(output)[1].lower())
     if implied is not None and not format_set:
         form = implied
     elif implied is not None and implied != form:
-        log.warning(f'Requested output format "{form}" does not match format implied by output file name: "{implied}"')
+        warning = f'Requested output format "{form}" does not match format implied by output file name: "{implied}"'
+        if rules.format_warning == "before":
+            log.warning(warning)
+            warning = ""
     old = not LIBRARIES.get(rules.release.cdi_library, NEWEST_LIBRARY).dotted_classes
     for name, wrong in (("vendor", vendor_error), ("class", class_error)):
         error = wrong(text(name), before_0_6=old)
@@ -223,7 +230,7 @@ def _checked(
         text("csv.compat-container-root"),
         rules=rules,
     )
-    return _Checked(options, output, form, text("vendor"), text("class"), many("device-id"), merged)
+    return _Checked(options, output, form, text("vendor"), text("class"), many("device-id"), merged, warning)
 
 
 def resolve_hook_path(host: CdiHost, log: ToolLog, path: str, rules: GenerationRules) -> str:
@@ -242,7 +249,10 @@ def resolve_hook_path(host: CdiHost, log: ToolLog, path: str, rules: GenerationR
 
 def _generated(host: CdiHost, log: ToolLog, checked: _Checked) -> list[tuple[str, CdiSpec]]:
     """The specs with the infix of their file names: the whole one, and those of coherent and other GPUs where that is told apart."""
-    generator = new_generator(host, log, checked.options)
+    try:
+        generator = new_generator(host, log, checked.options)
+    except ToolFailure as e:
+        raise e.within("failed to create CDI library") from None
     if generator.rules.spec_steps == "common":
         generator.nvml()
     try:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from nvsim.frozen import define, field, frozen
+from nvsim.frozen import define, evolve, field, frozen
 from nvsim.inject.cdi.spec import CdiDevice, Edits
 from nvsim.inject.generate.csv_files import default_files
 from nvsim.inject.generate.discover import DEFAULT_HOOK_PATH, Discoverer, HookCreator, edits_of, formed
@@ -103,6 +103,7 @@ class Generator:
 
 def new_generator(host: CdiHost, log: ToolLog, options: GenerateOptions) -> Generator:
     """A generator: looks for NVML, resolves the mode and asks for the driver version, logging on the way."""
+    options = evolve(options, features=options.features.intersection(options.rules.feature_flags))
     root, rules = options.driver_root, options.rules
     nvml_library, sandbox = _opened_libraries(host, log, options)
     version = ""
@@ -114,7 +115,7 @@ def new_generator(host: CdiHost, log: ToolLog, options: GenerateOptions) -> Gene
         quoted = f"'{mode}'" if rules.detection == "platform" else go_quote(mode)
         log.info(f"Auto-detected mode as {quoted}")
     if mode in rules.modes_not_built:
-        raise ToolFailure(f"failed to create CDI library: unknown mode {go_quote(mode)}")
+        raise ToolFailure(f"unknown mode {go_quote(mode)}")
     if rules.driver_version == "driver":
         version = _driver_version(host, log, nvml_library, sandbox)
     dev_root = options.dev_root or root

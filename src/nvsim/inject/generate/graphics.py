@@ -32,7 +32,7 @@ def graphics_files(driver: Driver, creator: HookCreator) -> Discoverer:
         libraries = mounts(
             driver.log, _old_libraries(driver), driver.root, rules.graphics_libraries, "graphics library"
         )
-    xorg = _optional_xorg(driver, creator) if rules.xorg == "optional" else None
+    xorg = optional_xorg(driver, creator) if rules.xorg == "optional" else None
     programs = mounts(
         driver.log, driver.executables(), driver.root, rules.graphics_programs, "driver program on the PATH"
     )
@@ -67,7 +67,7 @@ def _old_libraries(driver: Driver) -> Locator:
     return cached_library_locator(driver.host, driver.log, driver.root, driver.rules) or driver.libraries()
 
 
-def _optional_xorg(driver: Driver, creator: HookCreator) -> Discoverer | None:
+def optional_xorg(driver: Driver, creator: HookCreator) -> Discoverer | None:
     """X.Org modules beside libcuda, a link to one of them, and their configuration; a warning without libcuda."""
     try:
         path = driver.libcuda(".*.*")[0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from nvsim.frozen import evolve
 from nvsim.inject.cdi.spec import CdiDevice, Edits
 from nvsim.inject.device_ids import is_gpu_index, is_mig_index, is_uuid
 from nvsim.inject.generate.devices import control_nodes, folder_permissions, full_gpu, mig_device
@@ -25,14 +26,57 @@ def nvml_devices(generator: Generator, ids: Sequence[str]) -> list[CdiDevice]:
         nvml = generator.nvml()
         if generator.rules.sandbox_library == "when-needed" and not generator.sandbox:
             generator.log.warning(NO_SANDBOX)
-        return _made(generator, _every(nvml, mig_parents=generator.rules.mig_parents))
+        if "all" in ids:
+            return _made(generator, _every(nvml, mig_parents=generator.rules.mig_parents))
+        return _identified(generator, nvml, ids)
     try:
         chosen = _chosen(generator.nvml(), ids)
     except ToolFailure as e:
         raise e.within("failed to construct device spec generators") from None
+    if chosen is None and generator.rules.none_device == "no-device":
+        return []
     if chosen is None:
         return [CdiDevice("none", Edits(env=("NVCT_EMPTY_DEVICE=",)))]
     return _made(generator, chosen)
+
+
+def _identified(generator: Generator, nvml: Nvml, ids: Sequence[str]) -> list[CdiDevice]:
+    """The devices of these ids before 1.18, each named as it was asked for. Raises `ToolFailure`."""
+    handles: list[Chosen] = []
+    for ident in ids:
+        try:
+            handles.append(_handle(nvml, ident))
+        except ToolFailure as e:
+            named = e.within(f"failed to get NVML device handle for identifier {go_quote(ident)}")
+            raise named.within("failed to get NVML device handles") from None
+    return [evolve(_made(generator, [h])[0], name=ident) for ident, h in zip(ids, handles, strict=True)]
+
+
+def _handle(nvml: Nvml, ident: str) -> Chosen:
+    """The device that an id means. Raises `ToolFailure` in the words before 1.18."""
+    if is_uuid(ident):
+        found = next((c for c in _every(nvml, mig_parents=True) if ident in _uuids(c)), None)
+        if found is None:
+            raise ToolFailure(nvml_text(6))
+        return found
+    gpu, colon, mig = ident.partition(":")
+    if not (is_gpu_index(ident) or is_mig_index(ident)):
+        raise ToolFailure(f"identifier is not a valid UUID or index: {go_quote(ident)}")
+    if int(gpu) >= len(nvml.gpus):
+        raise ToolFailure(f"failed to get parent device handle: {nvml_text(2)}" if colon else nvml_text(2))
+    device = nvml.gpus[int(gpu)]
+    if not colon:
+        return int(gpu), device, None
+    part = next((m for m in device.mig if m.index == int(mig)), None)
+    if part is None:
+        raise ToolFailure(nvml_text(6))
+    return int(gpu), device, part
+
+
+def _uuids(chosen: Chosen) -> tuple[str, ...]:
+    """The UUIDs of a device; a MIG device has an old form too."""
+    _, gpu, mig = chosen
+    return (gpu.uuid,) if mig is None else (mig.uuid, f"MIG-{gpu.uuid}/{mig.gi}/{mig.ci}")
 
 
 def _made(generator: Generator, chosen: Sequence[Chosen]) -> list[CdiDevice]:
@@ -81,10 +125,8 @@ def _uuid(nvml: Nvml, ident: str) -> str:
 
 def _by_uuid(nvml: Nvml, uuid: str) -> Chosen:
     for i, gpu in enumerate(nvml.gpus):
-        if gpu.uuid == uuid:
-            return i, gpu, None
-        for mig in gpu.mig:
-            if uuid in (mig.uuid, f"MIG-{gpu.uuid}/{mig.gi}/{mig.ci}"):
+        for mig in (None, *gpu.mig):
+            if uuid in _uuids((i, gpu, mig)):
                 return i, gpu, mig
     raise ToolFailure(f"failed to get device handle from UUID: {nvml_text(6)}")
 
