@@ -49,6 +49,8 @@ def test_commands_options_and_hosts_are_completed(completed) -> None:
         "nvsim ru": "run",
         "nvsim host sh": "show",
         "nvsim run --toolkit": "--toolkit-version",
+        "nvsim explain NVS407": "NVS407",
+        "nvsim explain not-s": "not-searched",
         "nvsim run --host eks-al2-": "eks-al2-2021 eks-al2-535",
         "nvsim run --host=eks-al2-2": "eks-al2-2021",
         "A=1 nvsim run --host eks-al2-2": "eks-al2-2021",

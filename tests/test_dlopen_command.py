@@ -47,3 +47,20 @@ def test_a_caller_that_is_not_there_is_bad_usage(caller: str, words: str) -> Non
 
 def test_a_file_that_is_there_but_not_loaded_leaves_the_answer_open() -> None:
     assert asked("example:debian12", "/etc/passwd")["ok"] is None
+
+
+def test_of_several_hosts_one_where_the_caller_is_not_loaded_is_left_out() -> None:
+    caller = ("--from", "/usr/lib/x86_64-linux-gnu/libcuda.so.1")
+    image = ("example:debian12", "libcuda.so.1")
+    done = nvsim("dlopen", *HOST, "--host", "talos-550", *caller, *image)
+    assert done.status == 2
+    assert "works on 1 of 1 hosts" in done.out
+    assert done.err.startswith(
+        "nvsim: talos-550 is left out: --from: no file /usr/lib/x86_64-linux-gnu/libcuda.so.1 in"
+    )
+    assert len(done.err.splitlines()) == 1
+    told = nvsim("dlopen", *HOST, "--host", "talos-550", *caller, "--format", "json", *image)
+    assert [r["host"] for r in json.loads(told.out)] == ["ubuntu2204-535"]
+    nowhere = nvsim("dlopen", *HOST, "--host", "talos-550", "--from", "libz.so.1", *image)
+    assert (nowhere.status, nowhere.out) == (2, "")
+    assert nowhere.err.startswith("nvsim: --from: no loaded object is called libz.so.1")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import struct
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -242,3 +244,28 @@ def test_a_trace_is_what_the_machines_loader_prints(name: str, tmp_path: Path) -
     ours = [line.rstrip() for line in nvsim("ldd", "--cpu", "native", "--trace", root, path).out.splitlines()]
     assert ours == lines[: len(ours)]
     assert all("init" in line or not line for line in lines[len(ours) :])
+
+
+def test_a_directory_that_may_not_be_read_is_left_out_of_a_whole_image(tmp_path: Path) -> None:
+    (tmp_path / "bin").mkdir()
+    secret, closed = tmp_path / "secret", tmp_path / "libclosed.so"
+    secret.mkdir()
+    closed.write_bytes(b"\x7fELF" + bytes(100))
+    shutil.copy("/bin/sh", tmp_path / "bin/sh")
+    secret.chmod(0)
+    closed.chmod(0)
+    powerless = []
+    if os.geteuid() == 0:  # root reads what it likes, unless these are taken away
+        if shutil.which("setpriv") is None:
+            pytest.skip("no setpriv to run as a root that may not read everything")
+        powerless = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"]
+    command = [*powerless, sys.executable, "-m", "nvsim", "ldd", "--no-cache", "--all", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    secret.chmod(0o755)
+    if powerless and "setpriv" in done.stderr:
+        pytest.skip("capabilities cannot be dropped here")
+    assert (
+        done.stderr
+        == "nvsim: left out (made by the kernel, not readable, or gone before it was read): /libclosed.so, /secret\n"
+    )
+    assert done.returncode == 1 and "/bin/sh" in done.stdout

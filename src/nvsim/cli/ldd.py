@@ -10,7 +10,7 @@ import click
 
 from nvsim.cli.output import Output, output_options, with_progress
 from nvsim.cli.scenarios import image_argument, open_sources
-from nvsim.errors import InputError
+from nvsim.errors import ChangedError, InputError
 from nvsim.scenario.read import verify
 
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ def _every(
     cpu: Cpu | None,
     where: Where,
 ) -> None:
-    """Every binary of the image. What was not looked at, or went away before it was, is named on stderr."""
+    """Every binary of the image. What was not looked at, could not be, or went away before it was, is named on stderr."""
     from nvsim.diagnosis.linkage import binaries, link
     from nvsim.report.ldd import linkage_json, summary_text
     from nvsim.rootfs.resolve import Resolver
@@ -152,11 +152,18 @@ def _every(
     files = list(binaries(walked, pseudo=pseudo, left_out=left_out.append))
     there = [path for path, _ in files if image.tree.node(path) is not None]
     left_out += [path for path, _ in files if image.tree.node(path) is None]
-    found = [link(image.tree, p, env, cpu, resolver=resolver) for p in with_progress(there, "files", len(there))]
+    found = []
+    for path in with_progress(there, "files", len(there)):
+        try:
+            found.append(link(image.tree, path, env, cpu, resolver=resolver))
+        except ChangedError:
+            raise
+        except InputError:  # what it needs lies where the caller may not look
+            left_out.append(path)
     verify(image.tree)
     if left_out:
         shown = ", ".join(left_out[:8]) + (f" and {len(left_out) - 8} more" if len(left_out) > 8 else "")
-        click.echo(f"nvsim: left out (made by the kernel, or gone before it was read): {shown}", err=True)
+        click.echo(f"nvsim: left out (made by the kernel, not readable, or gone before it was read): {shown}", err=True)
     if output.form == "json":
         output.json({"schema": "nvsim-ldd/1", "programs": [linkage_json(f, where) for f in found]})
     else:

@@ -8,8 +8,10 @@ import click
 
 from nvsim.cli.output import Output, output_options, verdict_status, with_progress
 from nvsim.cli.scenarios import ScenarioCommand, image_argument, open_sources, scenario_options, scenarios_of, settled
+from nvsim.errors import InputError
 
 if TYPE_CHECKING:
+    from nvsim.diagnosis.model import Diagnosis
     from nvsim.programs import KnownProgram
     from nvsim.scenario.model import Scenario
 
@@ -41,18 +43,32 @@ def predict(
     strict: bool,
     trace: bool = False,
 ) -> None:
-    """Simulate and diagnose one scenario a host, print the answer, and end with its status."""
+    """Simulate and diagnose one scenario a host, print the answer, and end with its status.
+
+    Of several hosts one may not fit the question (``--from`` names a file that is not injected there): it is left out, with a line on
+    stderr, and the status is 2.
+    """
     from nvsim.diagnosis.explain import diagnose
     from nvsim.simulate import simulate
 
-    diagnoses = [diagnose(simulate(s, programs), programs) for s in with_progress(scenarios, "hosts", len(scenarios))]
+    diagnoses: list[Diagnosis] = []
+    refused: list[tuple[str, InputError]] = []
+    for scenario in with_progress(scenarios, "hosts", len(scenarios)):
+        try:
+            diagnoses.append(diagnose(simulate(scenario, programs), programs))
+        except InputError as e:
+            refused.append((scenario.host.name, e))
+    if not diagnoses and refused:
+        raise refused[0][1]
+    for name, error in refused:
+        click.echo(f"nvsim: {name} is left out: {error}", err=True)
     settled(*scenarios)
     if output.form == "json":
         from nvsim.report.json import result_json
 
         found = [result_json(d) for d in diagnoses]
-        output.json(found[0] if len(found) == 1 else found)
-    elif len(diagnoses) == 1:
+        output.json(found[0] if len(scenarios) == 1 else found)
+    elif len(scenarios) == 1:
         from nvsim.report.text import run_text
 
         output.text(run_text(diagnoses[0], output.style, trace=trace))
@@ -60,4 +76,6 @@ def predict(
         from nvsim.report.table import hosts_text
 
         output.text(hosts_text(diagnoses, output.style))
+    if refused:
+        click.get_current_context().exit(2)
     click.get_current_context().exit(verdict_status((d.result.verdict for d in diagnoses), strict))

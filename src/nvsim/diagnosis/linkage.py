@@ -9,7 +9,7 @@ from collections.abc import Callable, Container, Iterator, Mapping
 from functools import lru_cache
 
 from nvsim.elf.facts import ElfFacts
-from nvsim.errors import ChangedError, InputError
+from nvsim.errors import InputError
 from nvsim.frozen import evolve, frozen
 from nvsim.loader.outcome import Cpu, Machine, Outcome, ProcessRequest, Search
 from nvsim.loader.process import listing, run
@@ -318,7 +318,8 @@ def binaries(
 ) -> Iterator[tuple[str, File]]:
     """Every dynamic program and library of a tree, each file once, in path order; /proc, /sys, /dev and `pseudo` are not entered.
 
-    `left_out` is told each such directory that holds something, and what went away during the walk (else that is a `ChangedError`).
+    `left_out` is told each such directory that holds something, and what cannot be read or went away during the walk (else that is an
+    `InputError`).
     """
     seen: set[tuple[str, str | int]] = set()
     for path, node in walk_files(tree, top, pseudo, left_out):
@@ -327,7 +328,7 @@ def binaries(
         seen.add(node.inode)
         try:
             elf = node.facts.elf
-        except ChangedError:
+        except InputError:
             if left_out is None:
                 raise
             left_out(path)
@@ -347,7 +348,7 @@ def walk_files(
             node = tree.node(path)
             entered = isinstance(node, Directory) and path not in _KERNEL and path not in pseudo
             names = tree.names(path) if entered or (left_out is not None and isinstance(node, Directory)) else ()
-        except ChangedError:
+        except InputError:
             if left_out is None:
                 raise
             left_out(path)
