@@ -10,13 +10,15 @@ import pytest
 
 import nvsim
 from nvsim.errors import InputError
+from nvsim.frozen import evolve
 from nvsim.host.datadir import data_dir
 from nvsim.host.profile import HostProfile
 from nvsim.host.read import load_host
 from nvsim.image.model import Image
 from nvsim.image.read import load_image
 from nvsim.programs import load_programs
-from nvsim.rootfs.node import Special
+from nvsim.rootfs.node import File, FileFacts, Special
+from nvsim.rootfs.overlay import RootFS
 from nvsim.scenario.changes import LimitGpus
 from nvsim.scenario.engine_call import gpus_request
 from nvsim.scenario.engine_words import Speaker
@@ -344,3 +346,51 @@ def test_crun_names_the_hook_that_failed() -> None:
     assert (shown.text, shown.status) == (line, 126)
     said = "error executing hook `/usr/bin/nvidia-container-runtime-hook` (exit code: 1)"
     assert speaker.hook_failed(1, "no GPU\n").text == f"Error: OCI runtime error: crun: {said}"
+
+
+@pytest.mark.parametrize(
+    ("engine", "workdir", "text", "status"),
+    [
+        (
+            "docker-26.1",
+            "/etc/passwd",
+            "docker: Error response from daemon: Cannot mkdir: /etc/passwd is not a directory.\nSee 'docker run --help'.",
+            125,
+        ),
+        ("podman-5.4", "/new/dir", 'Error: workdir "/new/dir" does not exist on container <id>', 126),
+        (
+            "podman-4.3",
+            "/etc/passwd",
+            'Error: workdir "/etc/passwd" exists on container <id>, but is not a directory',
+            126,
+        ),
+        (
+            "containerd-1.7",
+            "/etc/passwd",
+            "failed to create containerd task: failed to create shim task: OCI runtime create failed: runc create failed: "
+            "unable to start container process: error during container init: mkdir /etc/passwd: not a directory: unknown",
+            128,
+        ),
+    ],
+)
+def test_a_working_directory_that_is_none_stops_the_start(engine: str, workdir: str, text: str, status: int) -> None:
+    shown = run("ubuntu2204-535", engine=engine, workdir=workdir).main
+    assert (shown.message, shown.exit_code, shown.kind) == (text, status, "start-error")
+    made = run("ubuntu2204-535", engine="docker-26.1", workdir="/new/dir").main
+    assert made.kind == "exit"
+
+
+def test_an_ordinary_user_is_executed_with_capabilities_by_newer_docker() -> None:
+    base = image("ubuntu2204")
+    editor = RootFS(base.tree).edit()
+    editor.put("/usr/bin/private", File(10, ("test", "private"), FileFacts(text="#!/bin/sh\n"), mode=0o700))
+    changed = evolve(base, tree=editor.freeze())
+
+    def shown(engine: str, **more: Any) -> Any:
+        asked = Settings(command=("private",), user="1000", engine=engine, runtime="runc", **more)
+        return simulate(Scenario(host("ubuntu2404-550-cdi"), changed, asked), PROGRAMS).main
+
+    assert shown("docker-26.1").kind == "exit" and shown("docker-28.5").kind == "exit"
+    assert shown("docker-20.10.24").exit_code == 126
+    assert shown("docker-20.10.24").message.endswith("exec /usr/bin/private: permission denied: unknown.")
+    assert shown("docker-26.1", cap_drop=("DAC_OVERRIDE",)).message.endswith("not found in $PATH: unknown.")

@@ -20,7 +20,7 @@ from nvsim.rootfs.overlay import RootFS
 from nvsim.rootfs.resolve import Resolved, Resolver
 from nvsim.scenario import stages
 from nvsim.scenario.cuda import CudaAnswer, cuda_answer
-from nvsim.scenario.engine import Process, process_of
+from nvsim.scenario.engine import Process, capabilities_of, process_of
 from nvsim.scenario.engine_call import Call, who_is_called
 from nvsim.scenario.engine_root import engine_root
 from nvsim.scenario.engine_words import (
@@ -32,6 +32,7 @@ from nvsim.scenario.engine_words import (
     speaker_of,
     toolkit_refused,
 )
+from nvsim.scenario.engine_workdir import workdir_failed
 from nvsim.scenario.messages import Lookup, look_up
 from nvsim.scenario.messages_inner import Inner, inner_of
 from nvsim.scenario.messages_runtimes import EXECVP
@@ -159,12 +160,23 @@ def _simulate(scenario: Scenario, programs: tuple[KnownProgram, ...]) -> Result:
         why = "injecting the driver fails"
         main = ProcessResult(process.argv, "start-error", "fails", why, message=shown.text, exit_code=shown.status)
         return Result(scenario, process, call, request, main, plan, injected, assumptions=_unique(assumptions))
+    refused = workdir_failed(scenario, process, injected.rootfs, speaker)
+    if refused is not None:
+        why = "the working directory cannot be used"
+        main = ProcessResult(process.argv, "start-error", "fails", why, message=refused.text, exit_code=refused.status)
+        return Result(scenario, process, call, request, main, plan, injected, assumptions=_unique(assumptions))
+    process = evolve(process, override=_overrides(scenario, call))
     machine = _machine(scenario)
     settings, rootfs, met = scenario.settings, injected.rootfs, dict(ready.met)
     main = run_process(rootfs, process, machine, programs, met, settings.dlopen, settings.dlopen_from, speaker)
     checks = _checks(plan, rootfs, process, machine, programs, met)
     assumptions += main.assumptions
     return Result(scenario, process, call, request, main, plan, injected, checks, _unique(assumptions))
+
+
+def _overrides(scenario: Scenario, call: Call) -> bool:
+    """Whether the runtime executes the program with CAP_DAC_OVERRIDE for an ordinary user, too."""
+    return call.engine.rules.capable and "CAP_DAC_OVERRIDE" in capabilities_of(scenario.settings)
 
 
 def _machine(scenario: Scenario) -> Machine:
@@ -218,7 +230,9 @@ def run_process(
             process.argv, "start-error", "fails", error, lookup, message=shown.text, exit_code=shown.status
         )
     env = tuple((k, v) for k, _, v in (e.partition("=") for e in process.env))
-    request = ProcessRequest(lookup.path, process.argv, env, process.cwd, process.uid, process.gid)
+    request = ProcessRequest(
+        lookup.path, process.argv, env, process.cwd, process.uid, process.gid, override=process.override
+    )
     session = loader.start(rootfs, request, machine)
     outcome = session.outcome
     base = ProcessResult(process.argv, outcome.outcome, "ok", "", lookup, outcome, assumptions=outcome.assumptions)

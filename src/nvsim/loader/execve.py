@@ -96,7 +96,8 @@ def _open_exec(
     resolver: Resolver, path: str, request: ProcessRequest, role: str, because: str, steps: list[ExecStep]
 ) -> tuple[str, File] | str:
     """The canonical path and the file, or the name of the errno (do_open_execat)."""
-    found = resolver.resolve(path, cwd=request.cwd)
+    seen = Resolver(resolver.tree) if request.override else resolver
+    found = seen.resolve(path, cwd=request.cwd)
     file: str | None = None
     errno: str | None = None
     if isinstance(found, PathError):
@@ -105,7 +106,7 @@ def _open_exec(
         file = found.path
         node = found.node
         noexec = "noexec" in mount_flags(resolver.tree, file)
-        if isinstance(node, File) and not noexec and may_execute(node, resolver.uid, resolver.gid):
+        if isinstance(node, File) and not noexec and may_execute(node, seen.uid, seen.gid):
             steps.append(ExecStep(role, path, file, because))
             return file, node
         errno = "EACCES"

@@ -45,7 +45,8 @@ class ProcessRequest:
     """A program to be executed: `exec` as given to execve, the complete environment, and the dlopens that it then makes.
 
     `secure`: AT_SECURE is set (set-uid). `proc`: /proc is mounted (else the main program's ``$ORIGIN`` is unknown).
-    `path_search`: look `exec` up in PATH first, as a runtime or shell does, when it holds no slash.
+    `path_search`: look `exec` up in PATH first, as a runtime or shell does, when it holds no slash. `override`: CAP_DAC_OVERRIDE is effective until
+    execve, which then takes it from an ordinary user: the files to be executed are found and allowed as for root.
     """
 
     exec: str
@@ -57,6 +58,7 @@ class ProcessRequest:
     secure: bool = False
     proc: bool = True
     dlopen: tuple[DlopenCall, ...] = ()
+    override: bool = False
 
 
 @frozen

@@ -35,7 +35,10 @@ DEFAULT_CAPABILITIES = (
 
 @frozen
 class Process:
-    """The process of the OCI spec: arguments, environment, working directory, user and supplementary groups."""
+    """The process of the OCI spec: arguments, environment, working directory, user and supplementary groups.
+
+    `override`: the runtime executes the program with CAP_DAC_OVERRIDE, whoever the user is.
+    """
 
     argv: tuple[str, ...]
     env: tuple[str, ...]
@@ -43,6 +46,7 @@ class Process:
     uid: int
     gid: int
     groups: tuple[int, ...] = ()
+    override: bool = False
 
 
 def process_of(scenario: Scenario, extra_env: tuple[str, ...] = ()) -> Process:

@@ -69,6 +69,11 @@ class Speaker:
         """A mount, a device node or a hook (of the stage `kind`, its program `hook`) fails; `failure` is in runc 1.1's words."""
         return self._said(created_by(self.engine, self._texts, setup_failed(self._texts, failure, kind, hook)))
 
+    def workdir_failed(self, path: str) -> Shown:
+        """The working directory is a file."""
+        texts = self._texts
+        return self._said(created_by(self.engine, texts, texts.in_init + texts.no_workdir.format(path=path)))
+
     def _said(self, said: str) -> Shown:
         if self.engine in (POD, "cri-o"):
             engine = "containerd" if self.engine == POD else "cri-o"

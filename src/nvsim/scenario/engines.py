@@ -21,7 +21,7 @@ class EngineRules:
     prestart hook), "cdi" (the devices ``nvidia.com/gpu=...`` of a CDI spec); () = the engine has no such option, or ignores it.
     `hook_program`, `cdi_program`: what must be in the engine's PATH for either (None = nothing). `cdi`: CDI devices are injected
     without further configuration; `cdi_annotations`: annotations ``cdi.k8s.io/...`` ask for them too. `cdi_option`: its command line takes the name
-    of a CDI device for ``--device``.
+    of a CDI device for ``--device``. `capable`: an ordinary user's process is executed with the container's capabilities, too, which execve then takes away.
     """
 
     engine: str
@@ -32,6 +32,7 @@ class EngineRules:
     hook_program: str | None = "nvidia-container-runtime-hook"
     cdi_program: str | None = None
     cdi_option: bool = True
+    capable: bool = False
 
 
 @frozen
@@ -50,14 +51,15 @@ class UsualRuntime:
 CDI_DIRS = ("/etc/cdi", "/var/run/cdi")
 _TABLE = (
     EngineRules("docker", (19, 3), (HOOK,), False, cdi_option=False),
-    EngineRules("docker", (25,), (HOOK,), False),
-    EngineRules("docker", (28, 2), (HOOK,), True),
-    EngineRules("docker", (29, 2), (CDI, HOOK), True, cdi_program="nvidia-cdi-hook"),
+    EngineRules("docker", (24, 0, 6), (HOOK,), False, cdi_option=False, capable=True),
+    EngineRules("docker", (25,), (HOOK,), False, capable=True),
+    EngineRules("docker", (28, 2), (HOOK,), True, capable=True),
+    EngineRules("docker", (29, 2), (CDI, HOOK), True, cdi_program="nvidia-cdi-hook", capable=True),
     EngineRules("podman", (1, 0), (), False),
     EngineRules("podman", (4, 1), (), True),
     EngineRules("podman", (5, 0), (CDI,), True),
-    EngineRules("containerd", (1, 0), (), False),
-    EngineRules("containerd", (2, 0), (), True, cdi_annotations=True),
+    EngineRules("containerd", (1, 0), (), False, capable=True),
+    EngineRules("containerd", (2, 0), (), True, cdi_annotations=True, capable=True),
     EngineRules("cri-o", (1, 0), (), False),
     EngineRules("cri-o", (1, 23), (), True, cdi_annotations=True),
 )
@@ -151,12 +153,15 @@ def table_page() -> str:
         (CDI,): "CDI",
         (CDI, HOOK): "CDI, else the prestart hook",
     }
-    rows = ["| engine | from | `--gpus` becomes | CDI devices | annotations `cdi.k8s.io/` |"]
-    rows.append("| --- | --- | --- | --- | --- |")
+    rows = [
+        "| engine | from | `--gpus` becomes | CDI devices | annotations `cdi.k8s.io/` | executes as an ordinary user |"
+    ]
+    rows.append("| --- | --- | --- | --- | --- | --- |")
     for rules in _TABLE:
         cdi = "injected" if rules.cdi else "refused, unless switched on"
         asked = "ask for CDI devices" if rules.cdi_annotations else "passed on"
-        rows.append(f"| {rules.engine} | {_written(rules.since)} | {words[rules.gpus]} | {cdi} | {asked} |")
+        power = "with its capabilities" if rules.capable else "with none"
+        rows.append(f"| {rules.engine} | {_written(rules.since)} | {words[rules.gpus]} | {cdi} | {asked} | {power} |")
     rows += ["", "| engine | from | low-level runtime |", "| --- | --- | --- |"]
     rows += [f"| {r.engine} | {_written(r.since)} | {r.name} {_written(r.version)} |" for r in _RUNTIMES]
     return "\n".join(rows) + "\n"

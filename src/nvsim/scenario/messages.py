@@ -49,6 +49,7 @@ def look_up(resolver: Resolver, process: Process, low_level: str = "runc", versi
     """Find ``argv[0]`` as the `low_level` runtime of a release does inside the container root, with the container's PATH."""
     name = process.argv[0]
     texts = runtime_texts(low_level, version)
+    resolver = Resolver(resolver.tree) if process.override else resolver
     seen = Resolver(resolver.tree) if texts.access == "root" else resolver
     if "/" in name:
         path = name if texts.lower or name.startswith("/") else _below(process.cwd, name, texts)

@@ -59,7 +59,8 @@ def inner_of(process: Process, program: str, resolver: Resolver) -> Inner | None
     caller, version, assumption = caller_of(resolver, program)
     env = [] if meant.clear else [e for e in process.env if e.partition("=")[0] not in meant.unset]
     values = dict(e.partition("=")[::2] for e in env) | dict(meant.env)
-    inner = evolve(process, argv=meant.argv, env=tuple(f"{name}={value}" for name, value in values.items()))
+    kept = tuple(f"{name}={value}" for name, value in values.items())
+    inner = evolve(process, argv=meant.argv, env=kept, override=False)
     told = (assumption,) if assumption else ()
     name = f"{caller} exec" if link.uses_exec else caller
     return Inner(inner, name, version, link.argv[0], told, meant.user_changed)

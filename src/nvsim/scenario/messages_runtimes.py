@@ -49,7 +49,7 @@ class RuntimeTexts:
     slash), `not_executable`, `directory` and `other` (any other errno). `exec_failed`, `exec_missing` (ENOENT) and `exec_status`: execve fails in
     the container that was created. `created`: what stands around the reason of every failed creation ({reason}); `in_look_up` and `in_init`: in
     front of a look-up's error and of a failure while the container is set up. `hook` ({kind}, {index}, {path}, {what}), `hook_exit` (what `what` is
-    for one that ends with {status} after it wrote {stderr}), `no_source` ({source}, {target}): a bind mount's source is missing. `lower`:
+    for one that ends with {status} after it wrote {stderr}), `no_source` ({source}, {target}): a bind mount's source is missing; `no_workdir` ({path}): the working directory is a file. `lower`:
     Go's spelling of errors. `json`: how the text is written where the engine asks for a JSON log: "" (only to the log), "line" or "pretty".
     """
 
@@ -67,6 +67,7 @@ class RuntimeTexts:
     hook: str
     hook_exit: str
     no_source: str
+    no_workdir: str
     in_look_up: str = ""
     in_init: str = ""
     then_user: bool = False
@@ -127,6 +128,7 @@ def _runc(
         hook=hook[0],
         hook_exit=hook[1],
         no_source=no_source,
+        no_workdir="mkdir {path}: not a directory",
         in_look_up=init[0],
         in_init=init[1],
         then_user=then_user,
@@ -153,6 +155,7 @@ def _crun(
     other: str,
     *,
     source: str,
+    chdir: str = "chdir to",
     empty: str = "",
     no_entries: bool = True,
     json: Literal["line", "pretty"] = "line",
@@ -172,6 +175,7 @@ def _crun(
         hook="error executing hook `{path}` (exit code: {status})",
         hook_exit="{status}",
         no_source=f"{source} `{{source}}`: No such file or directory",
+        no_workdir=f"{chdir} `{{path}}`: Not a directory",
         sticky=True,
         empty=empty,
         no_entries=no_entries,
@@ -244,8 +248,9 @@ RUNTIMES: Mapping[str, tuple[RuntimeTexts, ...]] = {
         ),
     ),
     "crun": (
-        _crun((0,), *_OLD_CRUN, source="error stat'ing file"),
-        _crun((1, 10), *_OLD_CRUN, source="cannot stat"),
+        _crun((0,), *_OLD_CRUN, source="error stat'ing file", chdir="chdir"),
+        _crun((1, 10), *_OLD_CRUN, source="cannot stat", chdir="chdir"),
+        _crun((1, 15), *_OLD_CRUN, source="cannot stat"),
         _crun((1, 21), *_NEW_CRUN, "cannot open `{path}`: {error}", source="cannot stat", empty=".", no_entries=False),
         _crun((1, 22), *_NEW_CRUN, "open `{path}`: {error}", source="cannot stat", empty=".", no_entries=False),
         _crun(
