@@ -376,7 +376,7 @@ def test_crun_names_the_hook_that_failed() -> None:
 def test_a_working_directory_that_is_none_stops_the_start(engine: str, workdir: str, text: str, status: int) -> None:
     shown = run("ubuntu2204-535", engine=engine, workdir=workdir).main
     assert (shown.message, shown.exit_code, shown.kind) == (text, status, "start-error")
-    made = run("ubuntu2204-535", engine="docker-26.1", workdir="/new/dir").main
+    made = run("ubuntu2204-535", gpus="all", engine="docker-26.1", workdir="/new/dir").main
     assert made.kind == "exit"
 
 
