@@ -8,6 +8,8 @@ import attrs
 import pytest
 
 from nvsim.errors import InputError
+from nvsim.toolkit.generation import GenerationRules
+from nvsim.toolkit.generation_table import GENERATION
 from nvsim.toolkit.releases import Release, release_of, version_key
 from nvsim.toolkit.releases_page import releases_page
 from nvsim.toolkit.releases_table import BEHAVIOURS
@@ -26,7 +28,13 @@ def test_every_behaviour_is_a_field_of_a_release_and_every_field_a_behaviour() -
     assert len(BEHAVIOURS) == len(fields)
 
 
-@pytest.mark.parametrize("behaviour", BEHAVIOURS, ids=lambda b: b.name)
+def test_every_row_about_generated_specs_is_a_field_of_the_rules_and_every_field_a_row() -> None:
+    fields = {f.name for f in attrs.fields(GenerationRules)} - {"release", "generates"}
+    assert {b.name for b in GENERATION} == fields
+    assert len(GENERATION) == len(fields)
+
+
+@pytest.mark.parametrize("behaviour", (*BEHAVIOURS, *GENERATION), ids=lambda b: b.name)
 def test_the_steps_of_a_behaviour_are_changes_in_the_order_of_releases(behaviour) -> None:
     assert behaviour.steps[0].since == ""
     since = [version_key(s.since) for s in behaviour.steps[1:]]

@@ -57,15 +57,17 @@ def _sorted_mapping(data: Mapping[str, Any], pad: str, lines: list[str]) -> None
 
 
 def _yaml_mapping(data: Mapping[str, Any], indent: int, lines: list[str]) -> None:
+    """The lines of a mapping; what is nested in it stands at the next multiple of four (yaml.v3 ``increase_indent``)."""
     pad = " " * indent
+    inner = 4 * ((indent + 4) // 4)
     for key, value in data.items():
         if isinstance(value, dict) and value:
             lines.append(f"{pad}{_yaml_scalar(key)}:")
-            _yaml_mapping(value, indent + 4, lines)
+            _yaml_mapping(value, inner, lines)
         elif isinstance(value, list) and value:
             lines.append(f"{pad}{_yaml_scalar(key)}:")
             for item in value:
-                _yaml_item(item, indent + 4, lines)
+                _yaml_item(item, inner, lines)
         else:
             lines.append(f"{pad}{_yaml_scalar(key)}: {_yaml_scalar(value)}")
 
