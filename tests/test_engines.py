@@ -77,6 +77,9 @@ def test_gpus_without_the_toolkit_is_refused() -> None:
     refused = 'docker: Error response from daemon: could not select device driver "" with capabilities: [[gpu]]'
     assert result.main.message == f"{refused}\n\nRun 'docker run --help' for more information"
     assert run("gke-cos-535", gpus="all", engine="docker-26.1").main.message == f"{refused}."
+    amd = "failed to discover GPU vendor from CDI: no known GPU vendor found\n"
+    assert amd in run("gke-cos-535", gpus="all", engine="docker-29.7").main.message
+    assert 'driver "foo" with' in run("gke-cos-535", gpus="driver=foo", engine="docker-29.7").main.message
     assert result.plan is None and result.verdict == "fails"
 
 

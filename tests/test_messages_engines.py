@@ -1,7 +1,7 @@
 """What engines show around a runtime's error, and their exit statuses, by release; what Kubernetes reports.
 
-The texts are those of Docker 20.10.24, 26.1.5 and 28.5.2, podman 3.0.1, 4.3.1, 5.4.2 and 5.8.6 and containerd 1.4, 1.6, 1.7 and 2.1 (``ctr``);
-Docker 19.3, 20.10.7 and 29 and the kubelet's are read in their sources and public reports.
+The texts are those of Docker 20.10.24, 26.1.5, 28.5.2 and 29.7.2, podman 3.0.1, 4.3.1, 5.4.2 and 5.8.6 and containerd 1.4, 1.6, 1.7 and 2.1 (``ctr``);
+Docker 19.3 and 20.10.7 and the kubelet's are read in their sources and public reports.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from nvsim.inject.cdi.registry import Registry
 from nvsim.rootfs.node import Directory, File, Special
 from nvsim.rootfs.resolve import Resolved, resolve
 from nvsim.scenario.engine_specs import PLUGIN_KIND, host_registry
-from nvsim.scenario.engines import CDI, HOOK, Engine, engine_of
+from nvsim.scenario.engines import CDI, HOOK, Engine, EngineRules, engine_of
 from nvsim.scenario.model import Scenario, Settings, Volume
 from nvsim.toolkit.cdi_name import NamePanic, is_qualified
 
@@ -175,7 +175,7 @@ def _gpus(scenario: Scenario, call: Call, request: GpusRequest) -> Call:
             call,
             who="refused",
             because=f"none of the toolkit's programs is in {engine.name}'s PATH",
-            refusal=_no_driver(request),
+            refusal=_without_nvidia(scenario, rules, request),
         )
     if engine.name == "docker" and (refused := _docker_refuses(request, usable)):
         return evolve(call, who="refused", because="--gpus", refusal=refused)
@@ -200,6 +200,16 @@ def _docker_refuses(request: GpusRequest, usable: list[str]) -> str:
     if request.ids and request.count:  # device=0,1 without quotes is the device 0 and the count 1
         return "\n".join("cannot set both Count and DeviceIDs on device request" for _ in usable)
     return ""
+
+
+def _without_nvidia(scenario: Scenario, rules: EngineRules, request: GpusRequest) -> str:
+    """What is said where no driver for NVIDIA is registered: Docker 29.3 and later then take the driver for AMD's GPUs (moby
+    ``daemon/devices_amd_linux.go``), which knows them by CDI specs."""
+    if not rules.amd or not rules.cdi or request.driver or not set(request.capabilities) <= {"gpu", "amd"}:
+        return _no_driver(request)
+    if "nvidia.com" in host_registry(scenario).vendors:
+        return "AMD CDI spec not found"
+    return "failed to discover GPU vendor from CDI: no known GPU vendor found"
 
 
 def _no_driver(request: GpusRequest) -> str:

@@ -21,7 +21,7 @@ class EngineRules:
     prestart hook), "cdi" (the devices ``nvidia.com/gpu=...`` of a CDI spec); () = the engine has no such option, or ignores it.
     `hook_program`, `cdi_program`: what must be in the engine's PATH for either (None = nothing). `cdi`: CDI devices are injected
     without further configuration; `cdi_annotations`: annotations ``cdi.k8s.io/...`` ask for them too. `cdi_option`: its command line takes the name
-    of a CDI device for ``--device``. `capable`: an ordinary user's process is executed with the container's capabilities, too, which execve then takes away.
+    of a CDI device for ``--device``. `capable`: an ordinary user's process is executed with the container's capabilities, too, which execve then takes away. `amd`: without NVIDIA's programs ``--gpus`` asks for AMD's GPUs.
     """
 
     engine: str
@@ -33,6 +33,7 @@ class EngineRules:
     cdi_program: str | None = None
     cdi_option: bool = True
     capable: bool = False
+    amd: bool = False
 
 
 @frozen
@@ -55,6 +56,7 @@ _TABLE = (
     EngineRules("docker", (25,), (HOOK,), False, capable=True),
     EngineRules("docker", (28, 2), (HOOK,), True, capable=True),
     EngineRules("docker", (29, 2), (CDI, HOOK), True, cdi_program="nvidia-cdi-hook", capable=True),
+    EngineRules("docker", (29, 3), (CDI, HOOK), True, cdi_program="nvidia-cdi-hook", capable=True, amd=True),
     EngineRules("podman", (1, 0), (), False),
     EngineRules("podman", (4, 1), (), True),
     EngineRules("podman", (5, 0), (CDI,), True),

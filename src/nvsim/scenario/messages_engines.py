@@ -1,6 +1,6 @@
 """The texts that engines put around a low-level runtime's error, their exit statuses, and what Kubernetes reports: tables by engine and release.
 
-Measured with Docker 20.10.5, 20.10.24, 26.1.5 and 28.5.2, podman 3.0.1, 4.3.1, 5.4.2 and 5.8.6, containerd 1.4.13, 1.6.20, 1.7.24 and 2.1.9; read in
+Measured with Docker 20.10.5, 20.10.24, 26.1.5, 28.5.2 and 29.7.2, podman 3.0.1, 4.3.1, 5.4.2 and 5.8.6, containerd 1.4.13, 1.6.20, 1.7.24 and 2.1.9; read in
 the sources: the releases in between (moby ``daemon/errors.go``, docker/cli ``cli/command/container/run.go``, podman ``libpod/oci_util.go``), the
 CRI plugin of containerd, CRI-O ``internal/oci/runtime_oci.go``, kubelet ``pkg/kubelet/kuberuntime``. `docs/engines.md` says what was measured.
 What the runtime itself says is `nvsim.scenario.messages_runtimes`.
