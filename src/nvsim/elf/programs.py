@@ -134,14 +134,15 @@ def _musl(data: bytes) -> LoaderFacts | None:
 def _system_dirs(data: bytes) -> tuple[str, ...]:
     """The built-in directories in search order, without trailing slashes.
 
-    They stand one after the other, NUL-terminated, each with a trailing slash; an array of their lengths stands near. A single
-    directory (as of Nix and Guix) needs that array to be told from other text.
+    They stand one after the other, NUL-terminated, each with a trailing slash; an array of their lengths stands near. With two
+    directories gcc 12 unrolls the loops over that array and it is gone (an unpatched build of 2.36), so several library directories in a
+    row are taken without it. A single one (as of Nix and Guix) needs it to be told from other text.
     """
-    known = [(len(run), run) for at, run in _directory_runs(data) if _lengths_are_near(data, at, run)]
-    if not known:
-        return ()
-    best = max(known, key=lambda item: item[0])[1]
-    return tuple(d.rstrip("/") for d in best)
+    runs = [
+        (at, run) for at, run in _directory_runs(data) if all(_LIBRARY_DIRECTORY.search(d.rstrip("/")) for d in run)
+    ]
+    known = [run for at, run in runs if _lengths_are_near(data, at, run)] or [run for _, run in runs if len(run) > 1]
+    return tuple(d.rstrip("/") for d in max(known, key=len)) if known else ()
 
 
 def _directory_runs(data: bytes) -> Iterator[tuple[int, list[str]]]:
@@ -160,8 +161,6 @@ def _directory_runs(data: bytes) -> Iterator[tuple[int, list[str]]]:
 
 
 def _lengths_are_near(data: bytes, at: int, run: list[str]) -> bool:
-    if not all(_LIBRARY_DIRECTORY.search(d.rstrip("/")) for d in run):
-        return False
     word, order = ("Q" if data[4:5] == b"\x02" else "I"), (">" if data[5:6] == b"\x02" else "<")
     lengths = struct.pack(f"{order}{len(run)}{word}", *(len(d) for d in run))
     size = sum(len(d) + 1 for d in run)
