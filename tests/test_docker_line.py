@@ -11,6 +11,7 @@ from commands import nvsim
 from nvsim.cli.docker_line import as_click_reads
 from nvsim.cli.run import command as run
 from nvsim.errors import InputError
+from nvsim.scenario.option_values import AFTER, CHECKS
 from nvsim.scenario.options_ignored import IGNORED
 
 HOST = ("--host", "debian12-535")
@@ -92,6 +93,21 @@ def test_a_flags_value_that_is_neither_true_nor_false_is_refused_in_dockers_word
     assert nvsim("run", *HOST, word, "example:debian12").status == 2
 
 
+_GOOD = {
+    **{name: "5" for name, check in CHECKS.items() if check("5") is None},
+    **{name: "5s" for name, check in CHECKS.items() if check("5s") is None and check("5") is not None},
+    **{
+        "--attach": "stdin",
+        "--dns": "1.2.3.4",
+        "--add-host": "a:1.2.3.4",
+        "--device-cgroup-rule": "c 1:3 r",
+        "--label": "a",
+    },
+    **{name: "" for name, check in AFTER.items() if name not in CHECKS and check("") is None},
+    "--storage-opt": "size=1G",
+}
+
+
 def test_every_option_of_docker_run_without_effect_is_accepted_and_its_value_consumed() -> None:
     plain = parsed("-e", "A=1", "image", "true")
     for option in IGNORED:
@@ -99,7 +115,8 @@ def test_every_option_of_docker_run_without_effect_is_accepted_and_its_value_con
             if option.flag:
                 spellings = [[name], [f"{name}=false"]]
             else:
-                spellings = [[name, "--rm"], [f"{name}=a=b"]]
+                good = _GOOD.get(option.names[-1], "a=b")  # docker looks at some values
+                spellings = [[name, _GOOD.get(option.names[-1], "--rm")], [f"{name}={good}"]]
             for words in spellings:
                 assert parsed(*words, "-e", "A=1", *words, "image", "true") == plain
 

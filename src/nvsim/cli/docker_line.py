@@ -2,7 +2,7 @@
 
 Where the two differ: the ``=`` behind a short option is no part of its value (``-e=A=1``), flags take a value behind ``=``
 (``--privileged=false``), and of a repeated flag the last value holds. Options that change nothing here
-(`nvsim.scenario.options_ignored`) are dropped.
+(`nvsim.scenario.options_ignored`) are dropped once their values are looked at (`nvsim.scenario.option_values`).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import click
 
 from nvsim.errors import InputError
 from nvsim.frozen import frozen
-from nvsim.scenario.options_docker import boolean
+from nvsim.scenario.options_docker import boolean, invalid_argument
 from nvsim.scenario.options_ignored import IGNORED
 
 
@@ -31,12 +31,13 @@ class _Known:
 def as_click_reads(args: Sequence[str], parameters: Sequence[click.Parameter], *, interspersed: bool) -> list[str]:
     """`args` for click. `interspersed`: options may also stand behind the first argument.
 
-    Raises `InputError` in docker's words for a flag's value that is neither true nor false, and for a value that is missing. What is no
-    option of the command is left for click to refuse.
+    Raises `InputError` in docker's words for a flag's value that is neither true nor false, for a value that is missing, and for one of an
+    ignored option that docker refuses. What is no option of the command is left for click to refuse.
     """
     known = _known(parameters)
     out: list[str] = []
     flags: dict[str, bool] = {}
+    ignored: dict[str, list[str]] = {}
     rest = list(args)
     while rest:
         word = rest.pop(0)
@@ -46,14 +47,19 @@ def as_click_reads(args: Sequence[str], parameters: Sequence[click.Parameter], *
         if not _is_option(word):
             out.append(word)
         elif word.startswith("--"):
-            out += _long(word, known, flags, rest)
+            out += _long(word, known, flags, ignored, rest)
         else:
-            out += _short(word[1:], known, flags, rest)
+            out += _short(word[1:], known, flags, ignored, rest)
+    if ignored:
+        _look_at(ignored)
     return [*(name for name, on in flags.items() if on), *out]
 
 
-def _long(word: str, known: dict[str, _Known], flags: dict[str, bool], rest: list[str]) -> list[str]:
-    """The words for one long option; a flag goes to `flags`, a value in a word of its own is taken from `rest`."""
+def _long(
+    word: str, known: dict[str, _Known], flags: dict[str, bool], ignored: dict[str, list[str]], rest: list[str]
+) -> list[str]:
+    """The words for one long option; a flag goes to `flags`, an ignored one's value to `ignored`, and a value in a word of its own is
+    taken from `rest`."""
     name, eq, value = word.partition("=")
     option = known.get(name)
     if option is None:
@@ -63,10 +69,12 @@ def _long(word: str, known: dict[str, _Known], flags: dict[str, bool], rest: lis
         return []
     if not eq:
         value = _next(rest, name)
-    return [] if option.ignored else [option.longest, value]
+    return _given(option, value, ignored)
 
 
-def _short(letters: str, known: dict[str, _Known], flags: dict[str, bool], rest: list[str]) -> list[str]:
+def _short(
+    letters: str, known: dict[str, _Known], flags: dict[str, bool], ignored: dict[str, list[str]], rest: list[str]
+) -> list[str]:
     """The same for a run of short options."""
     while letters:
         option = known.get(f"-{letters[0]}")
@@ -76,10 +84,33 @@ def _short(letters: str, known: dict[str, _Known], flags: dict[str, bool], rest:
         if not option.flag:
             if value is None:
                 value = letters[1:] or _next(rest, f"'{letters[0]}' in -{letters}")
-            return [] if option.ignored else [option.longest, value]
+            return _given(option, value, ignored)
         _set(flags, option, value)
         letters = "" if value is not None else letters[1:]
     return []
+
+
+def _given(option: _Known, value: str, ignored: dict[str, list[str]]) -> list[str]:
+    """The words for an option with its value. Raises `InputError` for one that docker refuses."""
+    if not option.ignored:
+        return [option.longest, value]
+    from nvsim.scenario.option_values import CHECKS  # most lines have no such option
+
+    reason = CHECKS[option.longest](value) if option.longest in CHECKS else None
+    if reason is not None:
+        raise invalid_argument(value, option.spelled, reason)
+    ignored.setdefault(option.longest, []).append(value)
+    return []
+
+
+def _look_at(ignored: dict[str, list[str]]) -> None:
+    """What docker looks at once it has read the line. Raises `InputError`."""
+    from nvsim.scenario.option_values import AFTER
+
+    for name, check in AFTER.items():
+        reason = check(ignored[name][-1]) if name in ignored else None
+        if reason is not None:
+            raise InputError(f"docker: {reason}")
 
 
 def _next(rest: list[str], option: str) -> str:

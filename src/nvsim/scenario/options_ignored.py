@@ -1,7 +1,7 @@
 """The options of ``docker run`` that change nothing which nvsim predicts: accepted on the command line, so that a command can be pasted
 (docker/cli ``cli/command/container/opts.go`` and ``run.go``).
 
-What docker itself would say about their values is not modelled. Options that matter are in `nvsim.scenario.options`.
+What docker says about their values is in `nvsim.scenario.option_values`. Options that matter are in `nvsim.scenario.options`.
 """
 
 from __future__ import annotations
