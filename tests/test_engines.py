@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 import nvsim
+from nvsim.diagnosis.find import find
 from nvsim.errors import InputError
 from nvsim.frozen import evolve
 from nvsim.host.datadir import data_dir
@@ -377,7 +378,9 @@ def test_crun_names_the_hook_that_failed() -> None:
     ],
 )
 def test_a_working_directory_that_is_none_stops_the_start(engine: str, workdir: str, text: str, status: int) -> None:
-    shown = run("ubuntu2204-535", engine=engine, workdir=workdir).main
+    result = run("ubuntu2204-535", engine=engine, workdir=workdir)
+    shown = result.main
+    assert [f.code for f in find(result)] == ["NVS308"]
     assert (shown.message, shown.exit_code, shown.kind) == (text, status, "start-error")
     made = run("ubuntu2204-535", gpus="all", engine="docker-26.1", workdir="/new/dir").main
     assert made.kind == "exit"
@@ -397,3 +400,14 @@ def test_an_ordinary_user_is_executed_with_capabilities_by_newer_docker() -> Non
     assert shown("docker-20.10.24").exit_code == 126
     assert shown("docker-20.10.24").message.endswith("exec /usr/bin/private: permission denied: unknown.")
     assert shown("docker-26.1", cap_drop=("DAC_OVERRIDE",)).message.endswith("not found in $PATH: unknown.")
+
+
+@pytest.mark.parametrize("runtime", ["runc-1.1", "runc-1.3", "crun-1.8", "crun-1.28"])
+def test_findings_do_not_depend_on_the_words_of_a_runtime(runtime: str) -> None:
+    def codes(command: str) -> list[str]:
+        result = run("ubuntu2404-550-cdi", command=(command,), runtime=runtime)
+        assert not result.main.reason.startswith("{")
+        return [f.code for f in find(result)][:1]
+
+    assert codes("nosuch") == ["NVS302"] and codes("/nosuch") == ["NVS303"]
+    assert codes("/etc/passwd") == ["NVS304"] and codes("/etc") == ["NVS304"]

@@ -242,7 +242,8 @@ def run_process(
         )
     if outcome.outcome == "exec-error":
         shown = speaker.exec_failed(lookup.path, outcome.errno or "")
-        return evolve(base, verdict="fails", reason=shown.text, message=shown.text, exit_code=shown.status)
+        why = speaker.exec_reason(lookup.path, outcome.errno or "")
+        return evolve(base, verdict="fails", reason=why, message=shown.text, exit_code=shown.status)
     if not outcome.started and outcome.exit_code == 0:  # ld.so --list, --verify, --help: what was asked for is done
         return evolve(base, reason="the loader does what it was asked for, and ends", exit_code=0)
     if not outcome.started:

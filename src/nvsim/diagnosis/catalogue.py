@@ -155,6 +155,9 @@ _TABLE = (
     Entry("NVS307", "script-interpreter-missing", "error", "the program is a script, and its interpreter does not exist in the container",
           "execve reports 'No such file or directory' for the script: what is missing is the program after #!. Some hosts install a "
           "wrapper script as nvidia-smi; mounted into an image without that shell it cannot run."),
+    Entry("NVS308", "working-directory", "error", "the container cannot start in its working directory",
+          "The working directory of the image or of -w is a file, or podman was told one that does not exist: podman makes only the image's "
+          "own, Docker and the runtimes below Kubernetes make any."),
     Entry("NVS401", "not-searched", "error", "the library is in the container, in a directory where the loader does not look",
           "A loader looks in RPATH, LD_LIBRARY_PATH, RUNPATH, its cache, and the directories built into it, and nowhere else. In "
           "legacy mode the driver goes to /usr/lib/<multiarch> when the image has /etc/debian_version, else to /usr/lib64, whatever "

@@ -25,14 +25,18 @@ _LOADER_PLACES = (
 )
 
 
+# runtimes' words for a file that is there and is no program; crun says "operation not permitted" of directories
+_NO_PROGRAM = ("permission denied", "is a directory", "operation not permitted")
+
+
 def find_lookup(result: Result, process: ProcessResult) -> Finding:
     """The runtime found no program to execute."""
     lookup = process.lookup
     assert lookup is not None and result.injected is not None
     name = process.argv[0]
     tried = tuple(f"{p}: {why}" for p, why in lookup.tried)
-    if "not found in $PATH" not in (lookup.error or ""):
-        if "permission denied" in (lookup.error or "") or "is a directory" in (lookup.error or ""):
+    if "not found in $PATH" not in (lookup.error or "") or "/" in name:
+        if any(words in (lookup.error or "").lower() for words in _NO_PROGRAM):
             return finding("NVS304", base_name(name), process.reason, tried)
         return finding("NVS303", base_name(name), process.reason, tried)
     places = [d for d in bin_directories(result.injected.rootfs) if _exists(result, f"{d}/{name}")]

@@ -198,13 +198,14 @@ _KNOWN = rf"(?:{'|'.join((*GPU_CAPABILITIES, 'gpu', 'nvidia'))})"
 _CAUSES = tuple(
     _Cause(re.compile(pattern), *rest)
     for pattern, *rest in (
-        (r'could not select device driver "cdi"', "NVS115", "engine", None, "set features.cdi = true in /etc/docker/daemon.json (Docker 25 to 28), or use a newer Docker; or use --gpus"),
-        (r'no runtime for "?\S+"? is configured|unknown or invalid runtime name', "NVS114", "engine", _no_runtime, "nvidia-ctk runtime configure, then restart the engine"),
+        (r'could not select device driver "cdi"|\S+=\S+ is not an absolute path', "NVS115", "engine", None, "set features.cdi = true in /etc/docker/daemon.json (Docker 25 to 28), or use a newer Docker; or use --gpus"),
+        (r'no runtime for "?\S+"? is configured|unknown or invalid runtime name|Unknown runtime specified|OCI runtime "\S+" not found', "NVS114", "engine", _no_runtime, "nvidia-ctk runtime configure, then restart the engine"),
         (r'could not select device driver "(?!nvidia")[^"]+"', "NVS108", "--gpus", _all_gpus, "the engine has no GPU driver of that name: leave driver= out"),
         (rf"could not select device driver .*\[\[(?:{_KNOWN} )*(?!{_KNOWN}[ \]])", "NVS108", "--gpus", _all_gpus, f"capabilities are {', '.join(GPU_CAPABILITIES)}"),
         (r"cannot set both Count and DeviceIDs", "NVS104", "--gpus", _count_or_ids, "a comma parts the fields of --gpus: a list of devices needs quotes of its own, --gpus '\"device=0,1\"'"),
         (r"Insufficient nvidia\.com/gpu", "NVS104", "nvidia.com/gpu", _fewer_gpus),
-        (r"could not select device driver", "NVS108", "engine", _other_way, "install nvidia-container-toolkit on the host and restart the engine, or use --runtime=nvidia"),
+        (r"could not select device driver|AMD CDI spec not found|no known GPU vendor found", "NVS108", "engine", _other_way, "install nvidia-container-toolkit on the host and restart the engine, or use --runtime=nvidia"),
+        (r"Cannot mkdir: \S+ is not a directory|workdir \"|container init: mkdir \S+: not a directory|chdir (?:to )?`", "NVS308", "-w"),
         (r"invoking the NVIDIA Container Runtime Hook directly", "NVS109", "hook", _with_runtime),
         (r"unsupported capabilities found", "NVS110", "NVIDIA_DRIVER_CAPABILITIES", _capability),
         (r"insufficient privileges to read device list", "NVS106", "NVIDIA_VISIBLE_DEVICES"),

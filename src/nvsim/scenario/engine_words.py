@@ -56,6 +56,10 @@ class Speaker:
         text, status = exec_failed(path, errno, self.low_level, self.low_level_version, json=self.engine != "cri-o")
         return Shown(text, status)
 
+    def exec_reason(self, path: str, errno: str) -> str:
+        """The same as one plain sentence."""
+        return exec_failed(path, errno, self.low_level, self.low_level_version, json=False)[0]
+
     def hook_failed(self, status: int, stderr: str) -> Shown:
         """The NVIDIA prestart hook fails."""
         failure = f"error running hook #0: error running hook: exit status {status}, stdout: , stderr: {stderr}"
