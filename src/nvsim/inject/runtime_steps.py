@@ -115,11 +115,10 @@ class Editing:
         """The edits for what a discoverer finds, in the form that the release gives them."""
 
         def apply(spec: Spec) -> Spec:
-            no_gids = not self.release.gated_by_generated_cdi or bool(
-                self.config.features.no_additional_gids_for_device_nodes
-            )
+            no_gids = bool(self.config.features.no_additional_gids_for_device_nodes)
+            by_path = generation_rules(self.release).device_nodes == "path"
             try:
-                edits = edits_of(discoverer, self.host.resolver, no_gids=no_gids)
+                edits = edits_of(discoverer, self.host.resolver, no_gids=no_gids, by_path=by_path)
             except ToolFailure as e:
                 raise e.within("failed to get required container edits") from None
             edits = formed(edits, self.release)
