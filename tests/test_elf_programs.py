@@ -80,12 +80,14 @@ def test_loaders_of_distributions(
     assert facts == LoaderFacts("glibc", version, dirs, token, cache, preload)
 
 
-def test_two_directories_are_read_without_the_array_of_their_lengths() -> None:
+def test_one_or_two_directories_are_read_without_the_array_of_their_lengths() -> None:
     built = HEADER + RTLD + texts("/etc/ld.so.cache", "/etc/ld.so.preload") + b"\x7fELF\x02\x01\x01" + bytes(9)
     facts = loader_facts(built + b"/lib64/\0/usr/lib64/\0" + bytes(20))
     assert facts is not None and facts.system_dirs == ("/lib64", "/usr/lib64")
     alone = loader_facts(built + b"/usr/lib/\0" + bytes(20))
     assert alone is not None and alone.system_dirs == ()
+    twice = loader_facts(built + b"/usr/lib/\0" + bytes(20) + b"_dl_init_paths\0\0/usr/lib/\0" + bytes(20))
+    assert twice is not None and twice.system_dirs == ("/usr/lib",)
     other = loader_facts(built + b"/usr/share/\0/usr/lib/\0" + bytes(20))
     assert other is not None and other.system_dirs == ()
 

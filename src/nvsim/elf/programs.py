@@ -134,14 +134,16 @@ def _musl(data: bytes) -> LoaderFacts | None:
 def _system_dirs(data: bytes) -> tuple[str, ...]:
     """The built-in directories in search order, without trailing slashes.
 
-    They stand one after the other, NUL-terminated, each with a trailing slash; an array of their lengths stands near. With two
-    directories gcc 12 unrolls the loops over that array and it is gone (an unpatched build of 2.36), so several library directories in a
-    row are taken without it. A single one (as of Nix and Guix) needs it to be told from other text.
+    They stand one after the other, NUL-terminated, each with a trailing slash; an array of their lengths stands near. With one or two
+    directories gcc 12 unrolls the loops over that array and it is gone (unpatched builds of 2.36). Then several library directories in a row
+    are taken without it, and a single one (as of Arch, Nix and Guix) that stands there twice: from 2.34 on ``elf/dl-diagnostics.c`` has a copy.
     """
     runs = [
         (at, run) for at, run in _directory_runs(data) if all(_LIBRARY_DIRECTORY.search(d.rstrip("/")) for d in run)
     ]
-    known = [run for at, run in runs if _lengths_are_near(data, at, run)] or [run for _, run in runs if len(run) > 1]
+    known = [run for at, run in runs if _lengths_are_near(data, at, run)] or [
+        run for _, run in runs if len(run) > 1 or sum(run == other for _, other in runs) > 1
+    ]
     return tuple(d.rstrip("/") for d in max(known, key=len)) if known else ()
 
 
