@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import copy
+import json
 from typing import Any
 
 import pytest
 
 import cdi_vectors
+from nvsim.api import load_host
 from nvsim.errors import InputError
+from nvsim.frozen import evolve
+from nvsim.host.profile import KeptSpec
 from nvsim.inject.cdi.dump import dump_sorted_yaml, dump_yaml
 from nvsim.inject.cdi.spec import spec_from_json
 from nvsim.inject.generate.command import run_generate
 from nvsim.queries import tool
+from nvsim.scenario.engine_specs import generated_spec
 from nvsim.toolkit.generation import generation_rules
 from nvsim.toolkit.releases import release_of, version_key
 from test_cdi_generate import CHANGES
@@ -101,3 +106,14 @@ def test_a_release_without_the_program_is_the_callers_mistake() -> None:
     }
     with pytest.raises(InputError, match=r"toolkit 1\.11\.0 has no 'nvidia-ctk cdi generate'"):
         tool.answer("tool", query)
+
+
+def test_a_kept_spec_is_as_the_hosts_toolkit_writes_it() -> None:
+    host = load_host("ubuntu2404-550-cdi")
+    for release, program in (("1.14.6", "nvidia-ctk"), ("1.20.0", "nvidia-cdi-hook")):
+        own = evolve(host, toolkit=evolve(host.toolkit, version=release))
+        text = generated_spec(own, KeptSpec("/var/run/cdi/nvidia.yaml"))
+        assert text is not None
+        assert {hook["path"].rsplit("/", 1)[-1] for hook in json.loads(text)["containerEdits"]["hooks"]} == {program}
+    none = evolve(host, toolkit=evolve(host.toolkit, version="1.11.0"))
+    assert generated_spec(none, KeptSpec("/var/run/cdi/nvidia.yaml")) is None

@@ -15,6 +15,8 @@ from nvsim.inject.generate.host import host_of_profile
 from nvsim.rootfs.resolve import Resolved, resolve
 from nvsim.scenario.engines import CDI_DIRS
 from nvsim.scenario.model import Scenario
+from nvsim.toolkit.generation import generation_rules, newest_rules
+from nvsim.toolkit.releases import NEWEST, release_of
 from nvsim.toolkit.request import Because
 
 PLUGIN_KIND = "k8s.device-plugin.nvidia.com/gpu"
@@ -64,12 +66,15 @@ def _place(path: str) -> str:
 
 
 def generated_spec(host: HostProfile, kept: KeptSpec) -> str | None:
-    """The text of a kept spec; None when generating it fails (the service then leaves no file)."""
+    """The text of a kept spec, as the host's toolkit writes it; None when generating it fails (the service then leaves no file)."""
     from nvsim.inject.cdi.dump import dump_json
     from nvsim.inject.generate.command import run_generate  # few hosts keep specs
 
-    result = run_generate(host_of_profile(host), kept.argv, host.driver.root if host.driver.root != "/" else "")
-    if not result.specs:
+    own = kept == _PLUGIN_SPEC  # the plugin brings the generator along
+    rules = newest_rules() if own else generation_rules(release_of(host.toolkit.version or NEWEST))
+    root = host.driver.root if host.driver.root != "/" else ""
+    result = run_generate(host_of_profile(host), kept.argv, root, rules)
+    if not result.specs or not rules.generates:
         return None
     spec: CdiSpec = result.specs[0]
     because = (Because(f"CDI spec {kept.path}", "the host's own service adds it"),)
