@@ -13,7 +13,7 @@ import cdi_vectors
 from nvsim.inject.cdi.dump import dump_json, dump_yaml
 from nvsim.inject.cdi.inject import apply_edits, clean_path, inject_devices
 from nvsim.inject.cdi.load import parse_spec
-from nvsim.inject.cdi.registry import load_registry, spec_files
+from nvsim.inject.cdi.registry import load_registry
 from nvsim.inject.cdi.spec import (
     CdiDevice,
     CdiHook,
@@ -26,6 +26,7 @@ from nvsim.inject.cdi.spec import (
     spec_to_json,
     with_minimum_version,
 )
+from nvsim.inject.cdi.spec_files import spec_files
 from nvsim.inject.cdi.validate import spec_error
 from nvsim.inject.log import ToolFailure
 from nvsim.queries import cdi

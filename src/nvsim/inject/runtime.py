@@ -6,25 +6,20 @@ What it decides is in `nvsim.toolkit.runtime`; here the steps of the mode become
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nvsim.frozen import define, evolve, field, frozen
-from nvsim.inject.cdi.spec import Edits
-from nvsim.inject.generate.host import CdiHost
 from nvsim.inject.log import ToolFailure, ToolLog
 from nvsim.inject.runtime_steps import Editing, prepared_steps
 from nvsim.toolkit.annotations import annotation_devices
 from nvsim.toolkit.cdi_name import NamePanic
 from nvsim.toolkit.cdi_request import DEVICES_FAILED, steps_of
 from nvsim.toolkit.config import ConfigCrash
-from nvsim.toolkit.config_schema import ToolkitConfig
 from nvsim.toolkit.devices import VISIBLE
 from nvsim.toolkit.go_strings import log_line
-from nvsim.toolkit.hook_input import HostFiles
 from nvsim.toolkit.image import BadEnvironment, ImageView
 from nvsim.toolkit.mode import NvmlCrash, Platform, resolve_mode
 from nvsim.toolkit.oci_spec import Spec, encode_spec
-from nvsim.toolkit.releases import Release
 from nvsim.toolkit.runtime import (
     CONSTRUCT,
     MODIFY,
@@ -40,6 +35,13 @@ from nvsim.toolkit.runtime import (
 )
 from nvsim.toolkit.runtime_args import asks_version, is_create
 from nvsim.toolkit.runtime_log import runtime_log
+
+if TYPE_CHECKING:
+    from nvsim.inject.cdi.spec import Edits
+    from nvsim.inject.generate.host import CdiHost
+    from nvsim.toolkit.config_schema import ToolkitConfig
+    from nvsim.toolkit.hook_input import HostFiles
+    from nvsim.toolkit.releases import Release
 
 TRACE = "[goroutine trace removed]"
 

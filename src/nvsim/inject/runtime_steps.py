@@ -1,7 +1,8 @@
 """The steps with which nvidia-container-runtime edits a spec (toolkit: ``internal/modifier``).
 
-A step is prepared first, which looks at the host and may fail, and applied later. Which steps a mode has is in `nvsim.toolkit.cdi_request`;
-what the graphics and csv steps find on the host is in `nvsim.inject.runtime_graphics` and `nvsim.inject.runtime_csv`.
+A step is prepared first, which looks at the host and may fail, and applied later. Which steps a mode has is in `nvsim.toolkit.cdi_request`.
+Legacy mode, which most runs have, adds a prestart hook and that is all: what makes container edits is in `nvsim.inject.runtime_edits`, which
+brings CDI's code along and is imported by the steps that need it.
 """
 
 from __future__ import annotations
@@ -9,39 +10,28 @@ from __future__ import annotations
 import copy
 import posixpath
 from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from nvsim.frozen import field, frozen
-from nvsim.inject.cdi.inject import apply_edits
-from nvsim.inject.cdi.library import LIBRARIES, NEWEST_LIBRARY, CdiLibrary
-from nvsim.inject.cdi.registry import Registry, load_registry, spec_files
-from nvsim.inject.cdi.spec import Edits
-from nvsim.inject.cdi_runtime import CdiSettings, Injection, generated_specs, inject, without_nvidia_hooks
-from nvsim.inject.generate.discover import Discoverer, HookCreator, edits_of, formed, hook, merge
-from nvsim.inject.generate.driver import Driver
-from nvsim.inject.generate.gated import gated_files
-from nvsim.inject.generate.host import CdiHost
-from nvsim.inject.log import ToolFailure, ToolLog
-from nvsim.toolkit.cdi_request import CdiRequest, Generated, cdi_request, needs_graphics
-from nvsim.toolkit.config_schema import ToolkitConfig
+from nvsim.inject.log import ToolFailure
+from nvsim.toolkit.cdi_request import needs_graphics
 from nvsim.toolkit.devices import visible_devices
-from nvsim.toolkit.generation import generation_rules
-from nvsim.toolkit.hook_input import HostFiles
-from nvsim.toolkit.image import ImageView, gated_features
+from nvsim.toolkit.image import gated_features
 from nvsim.toolkit.mode import has_tegra_files
-from nvsim.toolkit.oci_spec import Spec
-from nvsim.toolkit.releases import Release
-from nvsim.toolkit.requirements import RequirementError, parse_requirements, unmet
-from nvsim.toolkit.requirements_env import requirements, requirements_disabled
-from nvsim.toolkit.runtime import (
-    DEFAULT_CTK,
-    HOOK_NAMES,
-    RuntimeFailure,
-    RuntimeProcess,
-    named_program,
-    prestart_hook_path,
-)
+from nvsim.toolkit.runtime import HOOK_NAMES, RuntimeFailure, prestart_hook_path
 
-Modifier = Callable[[Spec], Spec]
+if TYPE_CHECKING:
+    from nvsim.inject.cdi.spec import Edits
+    from nvsim.inject.generate.host import CdiHost
+    from nvsim.inject.log import ToolLog
+    from nvsim.toolkit.config_schema import ToolkitConfig
+    from nvsim.toolkit.hook_input import HostFiles
+    from nvsim.toolkit.image import ImageView
+    from nvsim.toolkit.oci_spec import Spec
+    from nvsim.toolkit.releases import Release
+    from nvsim.toolkit.runtime import RuntimeProcess
+
+    Modifier = Callable[[Spec], Spec]
 
 
 @frozen
@@ -66,67 +56,6 @@ class Editing:
         """The visible devices outside CDI mode; None = none are asked for."""
         return visible_devices(self.view, self.release, "runtime").ids
 
-    @property
-    def library(self) -> CdiLibrary:
-        return LIBRARIES.get(self.release.cdi_library, NEWEST_LIBRARY)
-
-    @property
-    def hooks(self) -> HookCreator:
-        return HookCreator(named_program(self.config.ctk.path, DEFAULT_CTK, self.process, self.files))
-
-    @property
-    def driver(self) -> Driver:
-        root = self.config.cli.root
-        return Driver(self.host, self.log, root, root, rules=generation_rules(self.release))
-
-    def request(self) -> CdiRequest:
-        """The CDI request of the mode; what the look-up of devices says is logged."""
-        found = cdi_request(self.view, self.mode, self.config.runtime.modes.cdi.default_kind, self.release)
-        for level, text in found.log:
-            self.log.add(level, text)
-        return found
-
-    def specs(self, requests: Sequence[Generated]) -> Injection:
-        """The in-memory specs for these requests. Raises `ToolFailure`."""
-        jit, csv = self.config.runtime.modes.jit_cdi, self.config.runtime.modes.csv
-        settings = CdiSettings(
-            driver_root=self.config.cli.root,
-            hook_path=self.hooks.path,
-            features=jit.feature_flags,
-            disabled_hooks=jit.disable_hooks,
-            no_gids=bool(self.config.features.no_additional_gids_for_device_nodes),
-            csv_dir=csv.mount_spec_path,
-            csv_compat_root=csv.compat_container_root,
-            rules=generation_rules(self.release),
-            modes=self.release.automatic_modes,
-            every_csv=self.view.env.get("NVIDIA_REQUIRE_JETPACK") == "csv-mounts=all",
-        )
-        return Injection(tuple(generated_specs(self.host, settings, requests, self.log)))
-
-    def injected(self, injection: Injection) -> Modifier:
-        def apply(spec: Spec) -> Spec:
-            self.applied.extend(injection.edits())
-            told = self.release.unresolved_devices_told
-            return inject(spec, self.host, injection, self.log, self.library, tell_unresolved=told)
-
-        return apply
-
-    def edited(self, discoverer: Discoverer) -> Modifier:
-        """The edits for what a discoverer finds, in the form that the release gives them."""
-
-        def apply(spec: Spec) -> Spec:
-            no_gids = bool(self.config.features.no_additional_gids_for_device_nodes)
-            by_path = generation_rules(self.release).device_nodes == "path"
-            try:
-                edits = edits_of(discoverer, self.host.resolver, no_gids=no_gids, by_path=by_path)
-            except ToolFailure as e:
-                raise e.within("failed to get required container edits") from None
-            edits = formed(edits, self.release)
-            self.applied.append(edits)
-            return apply_edits(spec, edits, self.host.resolver, self.library)
-
-        return apply
-
 
 def prepared_steps(editing: Editing, names: Sequence[str]) -> list[Modifier] | None:
     """The steps in order; None when there is nothing to do, not even to write the spec again. Raises `ToolFailure`."""
@@ -140,17 +69,18 @@ def prepared_steps(editing: Editing, names: Sequence[str]) -> list[Modifier] | N
     return steps if steps or len(names) > 1 else None
 
 
-# ---- the steps of every mode
-
-
 def _hook_remover(editing: Editing) -> Modifier:
+    from nvsim.inject.cdi_runtime import without_nvidia_hooks
+
     return without_nvidia_hooks
 
 
 def _mode(editing: Editing) -> Modifier | None:
     if editing.mode == "legacy":
         return _prestart_hook(editing)
-    return _csv(editing) if editing.mode == "csv" else _cdi(editing)
+    from nvsim.inject.runtime_edits import cdi_edits, csv_edits
+
+    return csv_edits(editing) if editing.mode == "csv" else cdi_edits(editing)
 
 
 def _prestart_hook(editing: Editing) -> Modifier:
@@ -189,16 +119,12 @@ def _gated(editing: Editing) -> Modifier | None:
     """The features that variables (or, in two releases, config.toml) turn on, and the CUDA compatibility hook."""
     if editing.devices is None:
         return None
-    release = editing.release
-    wanted = _gated_modes(editing)
-    if release.gated_by_generated_cdi:
-        gated = editing.specs([Generated(mode) for mode in wanted]) if wanted else None
-        compat = _compat_hooks(editing)
-        steps = [editing.injected(gated)] if gated is not None else []
-        steps += [editing.edited(compat)] if compat is not None else []
-        return _sequence(steps)
-    found = [gated_files(editing.driver, mode) for mode in wanted]
-    return editing.edited(merge(*found, _compat_hooks(editing)))
+    modes, compat = _gated_modes(editing), _has_compat_hook(editing)
+    if not modes and not compat:  # a spec without edits stays as it is
+        return None
+    from nvsim.inject.runtime_edits import gated_edits
+
+    return gated_edits(editing, modes, compat=compat)
 
 
 def _gated_modes(editing: Editing) -> tuple[str, ...]:
@@ -208,137 +134,31 @@ def _gated_modes(editing: Editing) -> tuple[str, ...]:
     return tuple(f for f in release.gated_features if (f in by_env if flags[f] is None else flags[f]))
 
 
-def _compat_hooks(editing: Editing) -> Discoverer | None:
-    """The hook that prefers the container's CUDA compatibility libraries. Raises `ToolFailure`."""
-    release, features = editing.release, editing.config.features
-    how = release.cuda_compat_hook
+def _has_compat_hook(editing: Editing) -> bool:
+    """Whether there is the hook that prefers the container's CUDA compatibility libraries."""
+    how, features = editing.release.cuda_compat_hook, editing.config.features
     if how == "none" or features.disable_cuda_compat_lib_hook:
-        return None
+        return False
     if how == "always":
-        if features.allow_cuda_compat_libs_from_container:
-            return None
-    elif editing.mode != "legacy" or editing.config.runtime.modes.legacy.cuda_compat_mode != "hook":
-        return None
-    try:
-        args = [f"--host-driver-version={editing.driver.version()}"]
-    except ToolFailure as e:
-        if release.compat_hook_needs_driver:
-            failed = e.within("failed to get driver version")
-            raise failed.within("failed to construct CUDA Compat discoverer") from None
-        args = []
-    compat = hook(editing.hooks, "enable-cuda-compat", *args)
-    if how == "alone" or editing.mode != "legacy":
-        return compat
-    return merge(compat, hook(editing.hooks, "update-ldcache"))
+        return not features.allow_cuda_compat_libs_from_container
+    return editing.mode == "legacy" and editing.config.runtime.modes.legacy.cuda_compat_mode == "hook"
 
 
 def _graphics(editing: Editing) -> Modifier | None:
     if not needs_graphics(editing.view, editing.release):
         return None
-    from nvsim.inject.runtime_graphics import graphics_discoverer
+    from nvsim.inject.runtime_edits import graphics_edits
 
-    devices = editing.devices or ()
-    return editing.edited(graphics_discoverer(editing.driver, editing.hooks, devices, editing.release))
+    return graphics_edits(editing)
 
 
 def _tegra_files(editing: Editing) -> Modifier | None:
     """Up to 1.13: the files by which a Tegra system is known."""
     if not has_tegra_files(editing.files.read):
         return None
-    from nvsim.inject.runtime_csv import tegra_files
+    from nvsim.inject.runtime_edits import tegra_edits
 
-    return editing.edited(tegra_files(editing.host, editing.log))
-
-
-# ---- csv
-
-
-def _csv(editing: Editing) -> Modifier | None:
-    if editing.devices is None:
-        return None
-    error = _unmet_requirements(editing)
-    if error is not None:
-        raise ToolFailure(f"requirements not met: {error}")
-    how = editing.release.csv_step
-    if how == "spec-by-device":
-        return editing.injected(editing.specs(editing.request().generate or ()))
-    if how != "hooks":
-        return _sequence([without_nvidia_hooks, editing.injected(editing.specs([Generated("csv")]))])
-    csv = editing.config.runtime.modes.csv
-    from nvsim.inject.runtime_csv import csv_discoverer
-
-    every = editing.view.env.get("NVIDIA_REQUIRE_JETPACK") == "csv-mounts=all"
-    found = csv_discoverer(editing.driver, editing.hooks, csv.mount_spec_path, every, editing.release)
-    return _sequence([without_nvidia_hooks, editing.edited(found)])
-
-
-def _unmet_requirements(editing: Editing) -> str | None:
-    """Why the requirements of the container are not met by the host."""
-    if requirements_disabled(editing.view.env):
-        return None
-    wanted, error = requirements(editing.view.env, editing.release)
-    if error is not None:
-        return f"failed to get image requirements: {error}"
-    library = editing.release.semver
-    try:
-        constraint = parse_requirements(wanted, library)
-    except RequirementError as e:
-        return str(e)
-    from nvsim.inject.runtime_csv import cuda_properties
-
-    return unmet(constraint, cuda_properties(editing.host), library)
-
-
-# ---- cdi and jit-cdi
-
-
-def _cdi(editing: Editing) -> Modifier | None:
-    release = editing.release
-    request = editing.request()
-    if request.error is not None:
-        raise ToolFailure(request.error)
-    if not request.devices:
-        return None
-    if request.route == "automatic":
-        try:
-            return editing.injected(editing.specs(request.generate or ()))
-        except ToolFailure as e:
-            if release.automatic_devices == "required":
-                raise e.within("failed to create the automatic CDI modifier") from None
-            editing.log.warning(f"Failed to create the automatic CDI modifier: {e.text}")
-    return _from_registry(editing, request.devices)
-
-
-def _from_registry(editing: Editing, devices: tuple[str, ...]) -> Modifier:
-    dirs = editing.config.runtime.modes.cdi.spec_dirs
-    if not dirs and editing.release.cdi_all_expanded:
-        dirs = ("/etc/cdi", "/var/run/cdi")
-
-    def apply(spec: Spec) -> Spec:
-        registry = load_registry(spec_files(editing.host.tree, dirs), dirs, editing.library)
-        names = _expanded(devices, registry) if editing.release.cdi_all_expanded else devices
-        return editing.injected(Injection(registry=registry, devices=names))(spec)
-
-    return apply
-
-
-def _expanded(devices: tuple[str, ...], registry: Registry) -> tuple[str, ...]:
-    """The devices, or all of nvidia.com/gpu where ``nvidia.com/gpu=all`` is among them."""
-    if "nvidia.com/gpu=all" not in devices:
-        return devices
-    return tuple(name for name in sorted(registry.devices) if name.startswith("nvidia.com/gpu="))
-
-
-def _sequence(steps: Sequence[Modifier]) -> Modifier | None:
-    if not steps:
-        return None
-
-    def apply(spec: Spec) -> Spec:
-        for step in steps:
-            spec = step(spec)
-        return spec
-
-    return apply
+    return tegra_edits(editing)
 
 
 _PREPARE: Mapping[str, Callable[[Editing], Modifier | None]] = {

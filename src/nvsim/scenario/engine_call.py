@@ -6,16 +6,20 @@ Sources: moby ``daemon/nvidia_linux.go`` and ``daemon/devices_nvidia_linux.go`` 
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from nvsim.errors import InputError
 from nvsim.frozen import evolve, field, frozen
-from nvsim.host.profile import Gpu, HostProfile
-from nvsim.inject.cdi.registry import Registry
 from nvsim.rootfs.node import Directory, File, Special
 from nvsim.rootfs.resolve import Resolved, resolve
 from nvsim.scenario.engine_specs import PLUGIN_KIND, host_registry
 from nvsim.scenario.engines import CDI, HOOK, Engine, EngineRules, engine_of
 from nvsim.scenario.model import Scenario, Settings, Volume
 from nvsim.toolkit.cdi_name import NamePanic, is_qualified
+
+if TYPE_CHECKING:
+    from nvsim.host.profile import Gpu, HostProfile
+    from nvsim.inject.cdi.registry import Registry
 
 DEVICE_KIND = "nvidia.com/gpu"
 REQUEST_ROOT = "/var/run/nvidia-container-devices"

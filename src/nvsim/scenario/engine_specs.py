@@ -6,18 +6,20 @@ A kept spec is made by the generator itself, for the host as it is now; a file o
 from __future__ import annotations
 
 import posixpath
+from typing import TYPE_CHECKING
 
 from nvsim.frozen import evolve
 from nvsim.host.profile import HostProfile, KeptSpec
-from nvsim.inject.cdi.registry import Registry, load_registry, spec_files
-from nvsim.inject.cdi.spec import CdiMount, CdiSpec
-from nvsim.inject.generate.host import host_of_profile
+from nvsim.inject.cdi.spec_files import spec_files
 from nvsim.rootfs.resolve import Resolved, resolve
 from nvsim.scenario.engines import CDI_DIRS
-from nvsim.scenario.model import Scenario
-from nvsim.toolkit.generation import generation_rules, newest_rules
 from nvsim.toolkit.releases import NEWEST, release_of
 from nvsim.toolkit.request import Because
+
+if TYPE_CHECKING:
+    from nvsim.inject.cdi.registry import Registry
+    from nvsim.inject.cdi.spec import CdiSpec
+    from nvsim.scenario.model import Scenario
 
 PLUGIN_KIND = "k8s.device-plugin.nvidia.com/gpu"
 _PLUGIN_STRATEGIES = ("cdi-annotations", "cdi-cri")
@@ -53,6 +55,8 @@ def kept_specs(scenario: Scenario) -> tuple[KeptSpec, ...]:
 
 def host_registry(scenario: Scenario) -> Registry:
     """The CDI registry of the host's engine."""
+    from nvsim.inject.cdi.registry import load_registry
+
     key = (scenario.settings.cdi_specs, kept_specs(scenario))
     return scenario.host.memo.get("registry", key, lambda: load_registry(host_specs(scenario), CDI_DIRS))
 
@@ -67,8 +71,11 @@ def _place(path: str) -> str:
 
 def generated_spec(host: HostProfile, kept: KeptSpec) -> str | None:
     """The text of a kept spec, as the host's toolkit writes it; None when generating it fails (the service then leaves no file)."""
-    from nvsim.inject.cdi.dump import dump_json
-    from nvsim.inject.generate.command import run_generate  # few hosts keep specs
+    from nvsim.inject.cdi.dump import dump_json  # few hosts keep specs
+    from nvsim.inject.cdi.spec import CdiMount
+    from nvsim.inject.generate.command import run_generate
+    from nvsim.inject.generate.host import host_of_profile
+    from nvsim.toolkit.generation import generation_rules, newest_rules
 
     own = kept == _PLUGIN_SPEC  # the plugin brings the generator along
     rules = newest_rules() if own else generation_rules(release_of(host.toolkit.version or NEWEST))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from nvsim.frozen import evolve, frozen
 from nvsim.host.profile import HostProfile
 from nvsim.inject.cdi.apply import prepare, run_hooks
-from nvsim.inject.cdi.inject import inject_devices
 from nvsim.inject.cdi.plan import merged, plan_of_config
 from nvsim.inject.generate.host import CdiHost, host_of_profile
 from nvsim.inject.generate.platform import Platform, platform_of
@@ -133,6 +132,8 @@ def inject(scenario: Scenario, request: ContainerRequest, call: Call, process: P
     oci = oci_config(scenario, process, call)
     plans: list[InjectionPlan] = []
     if call.cdi_devices and call.registry is not None:
+        from nvsim.inject.cdi.inject import inject_devices  # few engines inject by themselves
+
         edits = call.registry.edits_for(call.cdi_devices)[0]
         try:
             after = inject_devices(oci, call.registry, call.cdi_devices, host.resolver)

@@ -11,20 +11,16 @@ from functools import cache
 
 from nvsim.frozen import frozen
 from nvsim.toolkit.config import ConfigCrash
-from nvsim.toolkit.config_schema import ToolkitConfig
 from nvsim.toolkit.hook_cli import cli_arguments, exec_error, find_cli
 from nvsim.toolkit.hook_flags import HookFlags, read_flags, usage
 from nvsim.toolkit.hook_input import (
     HookFailure,
-    HookSpec,
     HostFiles,
-    bounding_capabilities,
     read_config,
     read_container,
     rootfs_path,
 )
-from nvsim.toolkit.hook_request import HookDecision, decide
-from nvsim.toolkit.image import BadEnvironment, ImageView, environment, is_privileged, preferred_variables
+from nvsim.toolkit.hook_request import HookDecision, decide, hook_view
 from nvsim.toolkit.mode import Platform
 from nvsim.toolkit.releases import Release
 
@@ -76,30 +72,6 @@ def run_hook(
     if command != "prestart":
         return HookRun(2, usage(argv0, release))
     return _prestart(flags, state, environ, files, platform, release, cwd)
-
-
-def hook_view(spec: HookSpec, config: ToolkitConfig, release: Release) -> ImageView:
-    """What the hook sees of a container. Raises `HookFailure`."""
-    privileged = False
-    if release.privileges_first:
-        privileged = is_privileged(bounding_capabilities(spec, release))
-    try:
-        env = environment(spec.env, disable_require=config.disable_require)
-    except BadEnvironment as e:
-        raise HookFailure(str(e)) from None
-    if not release.privileges_first:
-        privileged = is_privileged(bounding_capabilities(spec, release))
-    own = release.hook_config == "own"
-    swarm = None if own and "swarm-resource" not in config.given else config.swarm_resource
-    return ImageView(
-        env,
-        spec.mounts,
-        privileged=privileged,
-        accept_envvar_unprivileged=config.accept_envvar_unprivileged,
-        accept_volume_mounts=config.accept_volume_mounts,
-        preferred_variables=preferred_variables(swarm, release, "hook"),
-        ignore_imex=bool(config.features.ignore_imex_channel_requests),
-    )
 
 
 def _prestart(

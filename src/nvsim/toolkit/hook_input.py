@@ -19,7 +19,6 @@ from nvsim.toolkit.config import (
     load_config,
     load_error,
 )
-from nvsim.toolkit.config_hook import load_hook_config
 from nvsim.toolkit.config_schema import ToolkitConfig
 from nvsim.toolkit.go_json import (
     INT,
@@ -37,7 +36,6 @@ from nvsim.toolkit.go_json import (
 from nvsim.toolkit.go_strings import clean, join
 from nvsim.toolkit.mounts import Mount
 from nvsim.toolkit.releases import Release
-from nvsim.toolkit.versions import VersionError, compare_texts, compare_versions, parse_version
 
 CONFIG_FILE = "/etc/nvidia-container-runtime/config.toml"
 DRIVER_ROOT = "/run/nvidia/driver"
@@ -100,7 +98,7 @@ def read_config(flag: str, environ: Mapping[str, str], files: HostFiles, cwd: st
             if text is None and not absent:
                 told = f"read {path}: is a directory"
                 raise ConfigError("load", told) if own else load_error(told, release)
-            config = load_hook_config(text or "", release) if own else load_config(text, release, defaults)
+            config = _own_config(text or "", release) if own else load_config(text, release, defaults)
         except ConfigError as e:
             if own:
                 raise HookFailure(
@@ -109,6 +107,13 @@ def read_config(flag: str, environ: Mapping[str, str], files: HostFiles, cwd: st
             raise HookFailure(_shared_error(e.stage, e.text)) from None
         return _checked(config, release)
     return _checked(default_config(release, defaults), release)
+
+
+def _own_config(text: str, release: Release) -> ToolkitConfig:
+    """The configuration as releases up to 1.13 read it, with a library of the hook's own. Raises `ConfigError`."""
+    from nvsim.toolkit.config_hook import load_hook_config
+
+    return load_hook_config(text, release)
 
 
 def _config_paths(flag: str, environ: Mapping[str, str], release: Release) -> tuple[tuple[str, bool], ...]:
@@ -188,6 +193,8 @@ def bounding_capabilities(spec: HookSpec, release: Release) -> tuple[str, ...]:
 
 def _lists_capabilities(oci_version: str, release: Release) -> bool:
     """Whether process.capabilities is a plain list in this version of the OCI specification."""
+    from nvsim.toolkit.versions import VersionError, compare_texts, compare_versions, parse_version
+
     first, end = "v1.0.0-rc1", "v1.0.0-rc5"
     if release.semver == "x-mod":
         text = f"v{oci_version}"

@@ -10,8 +10,8 @@ from nvsim.toolkit.cdi_name import NamePanic
 from nvsim.toolkit.config_schema import ToolkitConfig
 from nvsim.toolkit.devices import imex_channels, visible_devices
 from nvsim.toolkit.go_strings import log_line
-from nvsim.toolkit.hook_input import HookFailure
-from nvsim.toolkit.image import ImageView
+from nvsim.toolkit.hook_input import HookFailure, HookSpec, bounding_capabilities
+from nvsim.toolkit.image import BadEnvironment, ImageView, environment, is_privileged, preferred_variables
 from nvsim.toolkit.mode import NvmlCrash, Platform, resolve_mode
 from nvsim.toolkit.releases import Release
 from nvsim.toolkit.request import Because
@@ -46,6 +46,30 @@ class HookDecision:
     crash: str | None = None
     mode: str = ""
     because: tuple[tuple[str, Because], ...] = ()
+
+
+def hook_view(spec: HookSpec, config: ToolkitConfig, release: Release) -> ImageView:
+    """What the hook sees of a container. Raises `HookFailure`."""
+    privileged = False
+    if release.privileges_first:
+        privileged = is_privileged(bounding_capabilities(spec, release))
+    try:
+        env = environment(spec.env, disable_require=config.disable_require)
+    except BadEnvironment as e:
+        raise HookFailure(str(e)) from None
+    if not release.privileges_first:
+        privileged = is_privileged(bounding_capabilities(spec, release))
+    own = release.hook_config == "own"
+    swarm = None if own and "swarm-resource" not in config.given else config.swarm_resource
+    return ImageView(
+        env,
+        spec.mounts,
+        privileged=privileged,
+        accept_envvar_unprivileged=config.accept_envvar_unprivileged,
+        accept_volume_mounts=config.accept_volume_mounts,
+        preferred_variables=preferred_variables(swarm, release, "hook"),
+        ignore_imex=bool(config.features.ignore_imex_channel_requests),
+    )
 
 
 def decide(view: Callable[[], ImageView], config: ToolkitConfig, platform: Platform, release: Release) -> HookDecision:

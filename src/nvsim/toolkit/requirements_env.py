@@ -9,7 +9,6 @@ from collections.abc import Mapping
 
 from nvsim.toolkit.go_strings import is_true
 from nvsim.toolkit.releases import Release
-from nvsim.toolkit.versions import VersionError, parse_version
 
 PREFIX = "NVIDIA_REQUIRE_"
 JETPACK = "NVIDIA_REQUIRE_JETPACK"
@@ -47,6 +46,8 @@ def requirements(env: Mapping[str, str], release: Release) -> tuple[tuple[str, .
 
 def _major_minor(text: str, release: Release) -> tuple[str, str | None]:
     """MAJOR.MINOR of a version, or the error text."""
+    from nvsim.toolkit.versions import VersionError, parse_version  # images without CUDA_VERSION have none to read
+
     try:
         version = parse_version(text, release.semver)
     except VersionError as e:

@@ -15,16 +15,14 @@ from nvsim.toolkit.cdi_request import cdi_request, needs_graphics
 from nvsim.toolkit.config import ConfigCrash, config_path
 from nvsim.toolkit.config_schema import ToolkitConfig
 from nvsim.toolkit.devices import imex_channels, visible_devices
-from nvsim.toolkit.hook import hook_view
 from nvsim.toolkit.hook_cli import cli_arguments
 from nvsim.toolkit.hook_input import HookFailure, HookSpec, HostFiles, read_config
-from nvsim.toolkit.hook_request import HookDecision, decide
+from nvsim.toolkit.hook_request import HookDecision, decide, hook_view
 from nvsim.toolkit.image import GATED, BadEnvironment, Caller, ImageView, gated_features, is_privileged
 from nvsim.toolkit.mode import MODE_KEY, Platform
 from nvsim.toolkit.mounts import ROOT, Mount
 from nvsim.toolkit.releases import Release, release_of
 from nvsim.toolkit.request import Because, ContainerRequest, Refusal
-from nvsim.toolkit.requirements import RequirementError, parse_requirements, unmet
 from nvsim.toolkit.requirements_env import requirements, requirements_disabled
 from nvsim.toolkit.runtime import (
     CONSTRUCT,
@@ -279,6 +277,8 @@ def _csv_requirements(view: ImageView, site: _Site) -> tuple[str, ...]:
     if error is not None:
         raise _Refused(f"requirements not met: failed to get image requirements: {error}", why)
     if site.properties is not None:
+        from nvsim.toolkit.requirements import RequirementError, parse_requirements, unmet
+
         try:
             text = unmet(parse_requirements(found, site.release.semver), site.properties, site.release.semver)
         except RequirementError as e:

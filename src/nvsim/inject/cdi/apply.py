@@ -9,8 +9,8 @@ import posixpath
 
 from nvsim.frozen import define, field
 from nvsim.inject.cdi.plan import STAGES, is_nvidia_hook
+from nvsim.inject.errnos import ERRNO_TEXT
 from nvsim.inject.generate.host import CdiHost
-from nvsim.inject.hooks.root import ERRNO_TEXT
 from nvsim.inject.log import ToolFailure
 from nvsim.inject.plan import DeviceNode, Effect, HookRun, Injected, InjectionPlan, PlannedMount
 from nvsim.rootfs.node import Directory, File, FileFacts, Origin, Special

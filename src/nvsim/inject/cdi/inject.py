@@ -14,20 +14,12 @@ from nvsim.frozen import evolve
 from nvsim.inject.cdi.library import NEWEST_LIBRARY, CdiLibrary
 from nvsim.inject.cdi.registry import Registry
 from nvsim.inject.cdi.spec import CdiHook, CdiMount, CdiNode, CdiSpec, Edits, IntelRdt
+from nvsim.inject.errnos import ERRNO_TEXT
 from nvsim.inject.log import ToolFailure
 from nvsim.rootfs.node import Special
 from nvsim.rootfs.resolve import PathError, Resolver
 from nvsim.toolkit.go_text import go_quote
 
-ERRNO_TEXT = {
-    "ENOENT": "no such file or directory",
-    "ENOTDIR": "not a directory",
-    "ELOOP": "too many levels of symbolic links",
-    "EACCES": "permission denied",
-    "ENAMETOOLONG": "file name too long",
-    "EISDIR": "is a directory",
-    "EROFS": "read-only file system",
-}
 _NODE_TYPES = {"block": "b", "char": "c", "fifo": "p"}
 
 

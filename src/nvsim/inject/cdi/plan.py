@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nvsim.frozen import evolve
-from nvsim.inject.cdi.spec import Edits, Reasons
-from nvsim.inject.generate.host import CdiHost
 from nvsim.inject.plan import DeviceNode, HookRun, InjectionPlan, PlannedMount, Skipped
 from nvsim.rootfs.node import Directory, File
 from nvsim.rootfs.resolve import Resolved
 from nvsim.toolkit.request import Because
+
+if TYPE_CHECKING:
+    from nvsim.inject.cdi.spec import Edits, Reasons
+    from nvsim.inject.generate.host import CdiHost
 
 STAGES = ("prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop")
 

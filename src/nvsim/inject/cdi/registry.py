@@ -1,8 +1,7 @@
-"""The CDI registry: spec files in directories of rising priority (CDI library, ``pkg/cdi/cache.go``, ``spec-dirs.go``)."""
+"""The CDI registry: spec files (`nvsim.inject.cdi.spec_files`) in directories of rising priority (CDI library, ``pkg/cdi/cache.go``, ``spec-dirs.go``)."""
 
 from __future__ import annotations
 
-import json
 import posixpath
 from collections.abc import Iterable, Mapping
 
@@ -10,9 +9,6 @@ from nvsim.frozen import frozen
 from nvsim.inject.cdi.library import NEWEST_LIBRARY, CdiLibrary
 from nvsim.inject.cdi.spec import CdiDevice, CdiSpec, Edits
 from nvsim.inject.log import ToolFailure
-from nvsim.rootfs.node import Directory, File
-from nvsim.rootfs.resolve import Resolved, Resolver
-from nvsim.rootfs.tree import Tree, join
 from nvsim.toolkit.cdi_name import parse_kind
 from nvsim.toolkit.go_text import go_quote
 from nvsim.toolkit.request import Because
@@ -120,26 +116,3 @@ def _read(path: str, text: str, library: CdiLibrary) -> CdiSpec:
     if error:
         raise ToolFailure(f"invalid CDI Spec: {error}")
     return spec
-
-
-def spec_files(tree: Tree, dirs: Iterable[str]) -> dict[str, str]:
-    """The text of every spec file of the CDI directories of a host. A directory that is itself a symlink is not entered."""
-    resolver = Resolver(tree)
-    out = {}
-    for directory in dirs:
-        clean = posixpath.normpath(directory)
-        at = resolver.resolve(clean, follow=False)
-        if not isinstance(at, Resolved) or not isinstance(at.node, Directory):
-            continue
-        for name in tree.names(at.path):
-            found = resolver.resolve(join(at.path, name))
-            if isinstance(found, Resolved) and isinstance(found.node, File) and name.endswith((".json", ".yaml")):
-                out[join(clean, name)] = _text(found.node)
-    return out
-
-
-def _text(file: File) -> str:
-    facts = file.facts
-    if facts.text is not None:
-        return facts.text
-    return "" if facts.json is None else json.dumps(facts.json)

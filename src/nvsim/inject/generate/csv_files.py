@@ -5,7 +5,7 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from nvsim.inject.cdi.inject import ERRNO_TEXT
+from nvsim.inject.errnos import ERRNO_TEXT
 from nvsim.inject.generate.host import CdiHost
 from nvsim.inject.generate.lookup import go_match
 from nvsim.inject.log import ToolLog

@@ -6,8 +6,8 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Sequence
 
-from nvsim.inject.cdi.inject import ERRNO_TEXT
 from nvsim.inject.cdi.spec import CdiDevice, CdiNode, Edits
+from nvsim.inject.errnos import ERRNO_TEXT
 from nvsim.inject.generate import lookup
 from nvsim.inject.generate.discover import Discoverer, Found, char_devices, merge, mounts
 from nvsim.inject.generate.driver import Driver

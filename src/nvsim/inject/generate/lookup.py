@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from typing import Literal
 
-from nvsim.inject.cdi.inject import ERRNO_TEXT, clean_path
+from nvsim.inject.cdi.inject import clean_path
+from nvsim.inject.errnos import ERRNO_TEXT
 from nvsim.inject.log import ToolFailure, ToolLog
 from nvsim.ldcache import CacheEntry, LdCache
 from nvsim.rootfs.node import Directory, File, Special, Symlink

@@ -6,8 +6,8 @@ from contextlib import suppress
 
 from nvsim.frozen import frozen
 from nvsim.inject.generate.host import CdiHost, can_load, host_library, open_nvml
-from nvsim.inject.generate.lookup import join_path
 from nvsim.inject.log import ToolFailure
+from nvsim.toolkit.go_strings import join
 
 NVML_LIBRARY = "libnvidia-ml.so.1"
 DXCORE_LIBRARY = "libdxcore.so"
@@ -37,7 +37,7 @@ def platform_of(host: CdiHost, root: str = "/", nvml_library: str = NVML_LIBRARY
 
 
 def _has_tegra_files(host: CdiHost, root: str) -> bool:
-    if host.text(join_path(root or "/", "/etc/nv_tegra_release")) is not None:
+    if host.text(join(root or "/", "/etc/nv_tegra_release")) is not None:
         return True
-    family = host.text(join_path(root or "/", "/sys/devices/soc0/family"))
+    family = host.text(join(root or "/", "/sys/devices/soc0/family"))
     return family is not None and family.lower().startswith("tegra")

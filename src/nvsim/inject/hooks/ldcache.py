@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from nvsim.frozen import frozen
+from nvsim.inject.errnos import ERRNO_TEXT
 from nvsim.inject.generate.lookup import go_glob
 from nvsim.inject.hooks.ldconfig import LD_SO_CACHE, LD_SO_CONF, run_host_ldconfig
-from nvsim.inject.hooks.root import ERRNO_TEXT, ContainerRoot, PathFailure
+from nvsim.inject.hooks.root import ContainerRoot, PathFailure
 from nvsim.inject.log import ToolFailure, ToolLog
 from nvsim.rootfs.node import Directory, File
 from nvsim.rootfs.resolve import PathError, Resolved, Resolver

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 from nvsim.frozen import evolve
 from nvsim.inject.cdi.inject import clean_path
-from nvsim.inject.hooks.root import ERRNO_TEXT, ContainerRoot
+from nvsim.inject.errnos import ERRNO_TEXT
+from nvsim.inject.hooks.root import ContainerRoot
 from nvsim.inject.log import ToolFailure, ToolLog
 from nvsim.rootfs.node import Directory, File, Node, Symlink
 from nvsim.rootfs.resolve import PathError, Resolved, Resolver

@@ -7,25 +7,13 @@ Two ways of path resolution are in use upstream: *in root* (links stay inside, a
 from __future__ import annotations
 
 from nvsim.frozen import define, evolve, field
+from nvsim.inject.errnos import ERRNO_TEXT
 from nvsim.inject.log import ToolFailure
 from nvsim.inject.plan import Effect
 from nvsim.rootfs.node import Directory, File, FileFacts, Node, Origin, Symlink
 from nvsim.rootfs.overlay import Editor, RootFS
 from nvsim.rootfs.resolve import PathError, Resolved, Resolver
 from nvsim.rootfs.tree import join, parent_of
-
-ERRNO_TEXT = {
-    "EACCES": "permission denied",
-    "EBUSY": "device or resource busy",
-    "EEXIST": "file exists",
-    "EISDIR": "is a directory",
-    "ELOOP": "too many levels of symbolic links",
-    "ENAMETOOLONG": "file name too long",
-    "ENOENT": "no such file or directory",
-    "ENOTDIR": "not a directory",
-    "EROFS": "read-only file system",
-    "EXDEV": "path escapes from parent",
-}
 
 
 class PathFailure(ToolFailure):
