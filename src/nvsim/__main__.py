@@ -11,7 +11,10 @@ def main() -> None:
     gc.set_threshold(50_000, 20, 100)
     from nvsim.cli.main import main as run
 
-    run()
+    try:
+        run()
+    finally:
+        gc.freeze()  # nor when the process ends: all its memory goes then
 
 
 if __name__ == "__main__":
