@@ -5,7 +5,12 @@
 
 from __future__ import annotations
 
-from nvsim.frozen import define, field
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+from nvsim.frozen import define, field, frozen
+
+T = TypeVar("T")
 
 
 class ToolFailure(Exception):  # noqa: N818 - it is a predicted failure of the real program, not an error of nvsim
@@ -45,3 +50,30 @@ class ToolLog:
 
     def error(self, message: str) -> None:
         self.add("error", message)
+
+
+@frozen
+class Logged(Generic[T]):
+    """What a piece of work came to, with the lines that it logged: a `value`, or the `failure` that ended it. It can be kept and told again."""
+
+    lines: tuple[tuple[str, str], ...]
+    value: T | None = None
+    failure: ToolFailure | None = None
+
+    def told(self, log: ToolLog) -> T:
+        """The value, the lines added to `log`. Raises `ToolFailure`."""
+        for level, message in self.lines:
+            log.add(level, message)
+        if self.failure is not None:
+            raise ToolFailure(self.failure.text, not_found=self.failure.not_found)
+        return self.value  # type: ignore[return-value]
+
+
+def logged(work: Callable[[ToolLog], T]) -> Logged[T]:
+    """`work` done with a log of its own."""
+    log = ToolLog()
+    try:
+        value = work(log)
+    except ToolFailure as e:
+        return Logged(tuple(log.lines), failure=e)
+    return Logged(tuple(log.lines), value)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from nvsim.errors import InputError
 from nvsim.host.profile import HostProfile
 from nvsim.inject.host_view import host_view
+from nvsim.memo import Same
 from nvsim.rootfs.node import Directory, File, FileFacts, Node, Origin, Special, Symlink
 from nvsim.rootfs.overlay import Editor, Mount, RootFS
 from nvsim.rootfs.resolve import PathError, Resolved, resolve
@@ -19,14 +20,30 @@ _KERNEL = Origin("host", "kernel")
 def engine_root(scenario: Scenario, call: Call) -> tuple[RootFS, tuple[str, ...]]:
     """The image's root with what the engine itself mounts and creates, and the assumptions that this rests on.
 
-    Raises `InputError` for a ``--device`` that the host does not have, in Docker's words.
+    Kept with the image. Raises `InputError` for a ``--device`` that the host does not have, in Docker's words.
     """
-    editor = RootFS(scenario.image.tree).edit()
+    settings = scenario.settings
+    devices = (*device_paths(settings), *((path, path) for path in call.nodes))
+    asked = (settings.privileged, settings.volumes, call.volumes, devices)
+    key = (Same(scenario.host), *asked)
+    return scenario.image.memo.get("root", key, lambda: _engine_root(scenario.image.tree, scenario.host, *asked))
+
+
+def _engine_root(
+    image: Tree,
+    host: HostProfile,
+    privileged: bool,
+    volumes: tuple[Volume, ...],
+    plugin: tuple[Volume, ...],
+    devices: tuple[tuple[str, str], ...],
+) -> tuple[RootFS, tuple[str, ...]]:
+    """The root of `image` with the user's volumes, those of a device `plugin`, and device nodes (path on the host, path inside)."""
+    editor = RootFS(image).edit()
     for directory in ("/proc", "/sys", "/dev", "/etc"):
         if editor.node(directory) is None:
             editor.put(directory, Directory(origin=ENGINE))
-    proc = MemoryTree("proc", {"/self": Symlink("1", origin=ENGINE), **_module_files(scenario.host)})
-    dev = MemoryTree("dev", {**_host_devices(scenario), **_standard_devices()})
+    proc = MemoryTree("proc", {"/self": Symlink("1", origin=ENGINE), **_module_files(host)})
+    dev = MemoryTree("dev", {**(_host_devices(host.tree) if privileged else {}), **_standard_devices()})
     for path, tree, kind in (("/proc", proc, "proc"), ("/sys", MemoryTree("sys", {}), "sysfs"), ("/dev", dev, "tmpfs")):
         if isinstance(editor.node(path), Directory):
             editor.mount_directory(Mount(path, kind, frozenset({"nosuid"}), kind), tree, "/", ENGINE)
@@ -36,10 +53,10 @@ def engine_root(scenario: Scenario, call: Call) -> tuple[RootFS, tuple[str, ...]
         if isinstance(editor.node("/etc"), Directory) and not isinstance(editor.node(path), Directory | Symlink):
             file = File(0, ("engine", name), FileFacts(text=""), mode=0o644, origin=ENGINE)
             editor.mount_node(Mount(path, f"engine:{name}"), file, ENGINE)
-    told = [_mount_volume(editor, v, scenario.host.tree, "user", "-v ") for v in scenario.settings.volumes]
-    told += [_mount_volume(editor, v, scenario.host.tree, "engine", "device plugin: ") for v in call.volumes]
-    for host_path, inside in (*device_paths(scenario.settings), *((path, path) for path in call.nodes)):
-        _add_device(editor, scenario.host.tree, host_path, inside)
+    told = [_mount_volume(editor, v, host.tree, "user", "-v ") for v in volumes]
+    told += [_mount_volume(editor, v, host.tree, "engine", "device plugin: ") for v in plugin]
+    for host_path, inside in devices:
+        _add_device(editor, host.tree, host_path, inside)
     return editor.freeze(), tuple(a for a in told if a)
 
 
@@ -62,11 +79,9 @@ def _standard_devices() -> dict[str, Node]:
     return nodes
 
 
-def _host_devices(scenario: Scenario) -> dict[str, Node]:
-    """A privileged container sees every device node of the host."""
-    if not scenario.settings.privileged:
-        return {}
-    found = ((p.removeprefix("/dev"), n) for p, n in walk(scenario.host.tree, "/dev"))
+def _host_devices(host: Tree) -> dict[str, Node]:
+    """Every device node of the host, which a privileged container sees."""
+    found = ((p.removeprefix("/dev"), n) for p, n in walk(host, "/dev"))
     return {p: _as_given(n, f"/dev{p}", "--privileged") for p, n in found if isinstance(n, Special) and n.rdev}
 
 

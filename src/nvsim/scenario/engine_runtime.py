@@ -28,33 +28,63 @@ from nvsim.toolkit.runtime import RuntimeProcess
 BUNDLE = "/run/nvsim/bundle"  # a place that no host has
 _LOW_LEVEL = ("/usr/bin/runc", "/usr/bin/crun")  # an engine brings its low-level runtime, which profiles do not list
 _ARGV = ("nvidia-container-runtime", "create", "--bundle", BUNDLE, "container")
+_READ_NAMES = (
+    "NVIDIA_",
+    "CUDA_VERSION=",
+)  # beginnings of the variables that the runtime reads, beside those that swarm-resource names
+MOST_RUNS = 48  # of the runtime that are kept with a host
 
 
 def run_on(
     scenario: Scenario, oci: dict[str, Any], host: CdiHost, platform: Platform, release: Release, route: str
-) -> tuple[InjectionPlan, dict[str, Any]]:
-    """What the runtime adds to the OCI config, and the config that it leaves. A refusal is the plan's `failure`."""
+) -> InjectionPlan:
+    """What the runtime adds to the OCI config. A refusal is the plan's `failure`.
+
+    Kept with the host: the runtime is given what it reads of the config, so containers that differ in the rest are one question to it.
+    """
+    config = config_text(scenario)
+    specs = (scenario.settings.cdi_specs, kept_specs(scenario))
+    text = json.dumps(_seen_by_runtime(oci, config))
+    key = (text, config, scenario.settings.mode, specs, platform, release.version, route)
+    return scenario.host.memo.get(
+        "runtime", key, lambda: _run_on(scenario, text, host, platform, release, route), MOST_RUNS
+    )
+
+
+def _seen_by_runtime(oci: dict[str, Any], config: str | None) -> dict[str, Any]:
+    """The config without the arguments, the working directory and the variables that no step of the runtime looks at. An entry that is no
+    assignment stays, as it is an error; with a swarm-resource in config.toml any variable may be one that counts."""
+    process = oci["process"]
+    env = process["env"]
+    if "swarm-resource" not in (config or ""):
+        env = [entry for entry in env if entry.startswith(_READ_NAMES) or "=" not in entry]
+    return {**oci, "process": {**process, "args": [], "cwd": "/", "env": env}}
+
+
+def _run_on(
+    scenario: Scenario, text: str, host: CdiHost, platform: Platform, release: Release, route: str
+) -> InjectionPlan:
+    """`run_on` for the text of a config."""
     key = (scenario.settings.cdi_specs, kept_specs(scenario))
-    tree = scenario.host.memo.get("with-specs", key, lambda: with_specs(scenario, host.tree))
-    seen = evolve(host, resolver=Resolver(tree))
-    settings = scenario.settings
-    asked = settings.mode or scenario.host.mode
+    seen = scenario.host.memo.get(
+        "with-specs", key, lambda: evolve(host, resolver=Resolver(with_specs(scenario, host.tree)))
+    )
+    asked = scenario.settings.mode or scenario.host.mode
     process = RuntimeProcess(_ARGV, host.env, mode=None if asked in (None, "auto") else asked)
-    text = json.dumps(oci)
     run = run_runtime(
         process,
         host=seen,
-        files=_files(scenario, tree, text, release),
+        files=_files(scenario, seen.tree, text, release),
         platform=toolkit_mode.Platform(platform.nvml, platform.dxcore, platform.tegra, platform.gpu_names),
         release=release,
     )
     if run.exit:
         failure = run.error if run.error is not None else run.stderr
-        return with_log(InjectionPlan(route, failure=failure), run.log), oci
+        return with_log(InjectionPlan(route, failure=failure), run.log)
     if run.spec is None:
-        return InjectionPlan(route), oci
+        return InjectionPlan(route)
     before = encode_spec(decode_spec(text, release.version, strict=False), release.version)
-    return with_log(plan_of_config(seen, before, run.spec, run.edits, route), run.log), run.spec
+    return with_log(plan_of_config(seen, before, run.spec, run.edits, route), run.log)
 
 
 def with_specs(scenario: Scenario, tree: Tree) -> Tree:

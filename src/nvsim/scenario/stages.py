@@ -12,6 +12,7 @@ from nvsim.inject.legacy.apply import apply
 from nvsim.inject.legacy.run import plan_legacy
 from nvsim.inject.log import ToolFailure
 from nvsim.inject.plan import Injected, InjectionPlan
+from nvsim.memo import Same
 from nvsim.rootfs.node import File, Special
 from nvsim.rootfs.overlay import RootFS
 from nvsim.rootfs.resolve import PathError, Resolved, resolve
@@ -144,27 +145,63 @@ def inject(scenario: Scenario, request: ContainerRequest, call: Call, process: P
     release = release_of(toolkit_version(scenario))
     if call.who == "runtime":
         platform = _platform(scenario.host, driver_root(config_text(scenario), release))
-        added, oci = run_on(scenario, oci, host, platform, release, request.route)
+        added = run_on(scenario, oci, host, platform, release, request.route)
         plans.append(added)
         if added.failure is not None:
             return Prepared(process, Injected(root, (), added.failure, 1), _whole(plans), RUNTIME)
-    plan = _whole(plans)
+    plan = _known_whole(scenario.host, plans)
     process = _with_edits(process, plan)
+    legacy = (request.cli_args, request.cli_env) if request.route == "legacy" else None
+    key = (Same(scenario.host), Same(plan), legacy, toolkit_version(scenario), scenario.settings.rootless)
+    done = root.memo.get("done", key, lambda: _done(scenario, plan, legacy, root))
+    if done.legacy is not None:
+        return Prepared(process, done.injected, merged(plan, done.legacy), done.stage, plan)
+    nothing = not plans or (request.route == "none" and plan == InjectionPlan(plan.engine))
+    given = done.injected.failure is not None and not done.by_hooks
+    return Prepared(process, done.injected, plan if given or not nothing else None, done.stage, plan)
+
+
+@frozen
+class _Done:
+    """The root with a plan done: `legacy` is the legacy engine's own plan, where it came to that; `by_hooks`: it came to the other hooks."""
+
+    injected: Injected
+    legacy: InjectionPlan | None = None
+    stage: str | None = None
+    by_hooks: bool = False
+
+
+def _done(
+    scenario: Scenario,
+    plan: InjectionPlan,
+    legacy: tuple[tuple[str, ...], tuple[tuple[str, str], ...]] | None,
+    root: RootFS,
+) -> _Done:
+    """Do `plan` on the engine's root, with the legacy engine in between, where the hook calls it with these arguments and variables. Of
+    the settings only the toolkit's release and `rootless` are read."""
+    host, release = _cdi_host(scenario.host), release_of(toolkit_version(scenario))
     injected = prepare(plan, root, host, userns=scenario.settings.rootless)
     if injected.failure is not None:
-        return Prepared(process, injected, plan, CREATE, plan)
-    if request.route == "legacy":
-        legacy = _legacy_plan(scenario, request, injected.rootfs)
-        done = apply(legacy, injected.rootfs, scenario.host)
+        return _Done(injected, stage=CREATE)
+    own: InjectionPlan | None = None
+    if legacy is not None:
+        own = _legacy_plan(scenario, *legacy, injected.rootfs)
+        done = apply(own, injected.rootfs, scenario.host)
         injected = evolve(done, effects=(*injected.effects, *done.effects))
         if injected.failure is not None:
-            return Prepared(process, injected, merged(plan, legacy), HOOK, plan)
-        others = run_hooks(plan, injected, host, release=release)
-        return Prepared(process, others, merged(plan, legacy), CREATE if others.failure is not None else None, plan)
+            return _Done(injected, own, HOOK)
     injected = run_hooks(plan, injected, host, release=release)
-    nothing = not plans or (request.route == "none" and plan == InjectionPlan(plan.engine))
-    stage = CREATE if injected.failure is not None else None
-    return Prepared(process, injected, None if nothing else plan, stage, plan)
+    return _Done(injected, own, CREATE if injected.failure is not None else None, by_hooks=True)
+
+
+def _known_whole(host: HostProfile, plans: list[InjectionPlan]) -> InjectionPlan:
+    """The plans as one. Equal ones are one value, which then stands for itself in keys: the values of a plan are many to compare."""
+
+    def known() -> InjectionPlan:
+        plan = _whole(plans)
+        return host.memo.get("plan", plan, lambda: plan)
+
+    return host.memo.get("whole-plan", tuple(Same(plan) for plan in plans), known)
 
 
 def _whole(plans: list[InjectionPlan]) -> InjectionPlan:
@@ -174,13 +211,15 @@ def _whole(plans: list[InjectionPlan]) -> InjectionPlan:
     return whole
 
 
-def _legacy_plan(scenario: Scenario, request: ContainerRequest, rootfs: RootFS) -> InjectionPlan:
+def _legacy_plan(
+    scenario: Scenario, cli_args: tuple[str, ...], cli_env: tuple[tuple[str, str], ...], rootfs: RootFS
+) -> InjectionPlan:
     engine = release_of(toolkit_version(scenario)).engine
-    env = {**dict(scenario.host.toolkit.env), **dict(request.cli_env)}
+    env = {**dict(scenario.host.toolkit.env), **dict(cli_env)}
     if scenario.host.toolkit.path is not None:
         env["PATH"] = scenario.host.toolkit.path
-    plan = plan_legacy(scenario.host, rootfs, request.cli_args, env=env, engine=engine)
-    if scenario.settings.rootless and plan.failure is None and "--no-cgroups" not in request.cli_args:
+    plan = plan_legacy(scenario.host, rootfs, cli_args, env=env, engine=engine)
+    if scenario.settings.rootless and plan.failure is None and "--no-cgroups" not in cli_args:
         return evolve(
             plan, failure=_NO_DEVICE_RULES
         )  # the device cgroup cannot be changed without privileges (cgroup v2)

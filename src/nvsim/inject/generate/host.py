@@ -5,8 +5,8 @@ NVML's answers come from a table; whether the library can be loaded at all is de
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Literal
+from collections.abc import Callable, Hashable, Mapping
+from typing import Literal, TypeVar
 
 from nvsim.elf.facts import ElfFacts, LoaderFacts
 from nvsim.frozen import field, frozen
@@ -15,11 +15,13 @@ from nvsim.inject.dxcore import reported_stores
 from nvsim.inject.log import ToolFailure
 from nvsim.loader.outcome import Cpu, DlopenCall, Machine, ProcessRequest
 from nvsim.loader.process import host_session, start
+from nvsim.memo import Same
 from nvsim.rootfs.node import File, FileFacts
 from nvsim.rootfs.overlay import RootFS
 from nvsim.rootfs.resolve import Resolved, Resolver
-from nvsim.rootfs.tree import Tree
+from nvsim.rootfs.tree import Tree, derived
 
+T = TypeVar("T")
 NVML_SUCCESS = 0
 _NVML_TEXT = {  # nvmlErrorString
     1: "Uninitialized",
@@ -144,6 +146,11 @@ class CdiHost:
     def tree(self) -> Tree:
         return self.resolver.tree
 
+    def known(self, stage: str, key: Hashable, make: Callable[[], T]) -> T:
+        """What follows from this host and `key` alone: kept with its tree, if that is immutable."""
+        rest = (Same(self.nvml), self.driver_stores, tuple(self.env.items()), self.kernel, self.arch, self.interpreter)
+        return derived(self.tree, stage, (key, rest), make)
+
     @property
     def path_env(self) -> str:
         return self.env.get("PATH", "")
@@ -179,8 +186,12 @@ def host_library(host: CdiHost, root: str, name: str) -> str:
 def can_load(host: CdiHost, name: str) -> bool:
     """Whether a process of the host can dlopen `name` (a path, or a name that is searched for).
 
-    The process is the generating program: linked against the host's libc and started by the host's loader.
+    The process is the generating program: linked against the host's libc and started by the host's loader. Found out once.
     """
+    return host.known("can-load", name, lambda: _can_load(host, name))
+
+
+def _can_load(host: CdiHost, name: str) -> bool:
     interpreter = host.interpreter or _INTERPRETERS[host.arch]
     arm = host.arch == "arm64"
     cpu = Cpu(platform="aarch64", hwcaps=(), machine="aarch64") if arm else Cpu()
