@@ -37,6 +37,7 @@ from nvsim.scenario.messages import Lookup, look_up
 from nvsim.scenario.messages_inner import Inner, inner_of
 from nvsim.scenario.messages_runtimes import EXECVP
 from nvsim.scenario.model import Scenario, Settings
+from nvsim.scenario.processes import KeptProcesses
 from nvsim.toolkit.request import ContainerRequest
 
 MOST_RESULTS = 32  # whole answers that are kept with an image; they hold every search of a loader
@@ -168,8 +169,9 @@ def _simulate(scenario: Scenario, programs: tuple[KnownProgram, ...]) -> Result:
     process = evolve(process, override=_overrides(scenario, call))
     machine = _machine(scenario)
     settings, rootfs, met = scenario.settings, injected.rootfs, dict(ready.met)
-    main = run_process(rootfs, process, machine, programs, met, settings.dlopen, settings.dlopen_from, speaker)
-    checks = _checks(plan, rootfs, process, machine, programs, met)
+    known = KeptProcesses(run_process, scenario.image.memo, rootfs, machine, programs, met)
+    main = known.run(process, settings.dlopen, settings.dlopen_from, speaker)
+    checks = _checks(plan, process, programs, known)
     assumptions += main.assumptions
     return Result(scenario, process, call, request, main, plan, injected, checks, _unique(assumptions))
 
@@ -390,12 +392,7 @@ def _judge(result: ProcessResult, runs: tuple[ProgramRun, ...], calls: tuple[Dlo
 
 
 def _checks(
-    plan: InjectionPlan | None,
-    rootfs: RootFS,
-    process: Process,
-    machine: Machine,
-    programs: tuple[KnownProgram, ...],
-    met: dict[str, str | None],
+    plan: InjectionPlan | None, process: Process, programs: tuple[KnownProgram, ...], known: KeptProcesses
 ) -> tuple[ProcessResult, ...]:
     """Try the injected programs that people judge a container by (``check`` in their data), unless one is the command itself."""
     names = {pattern for known in programs if known.check for pattern in known.match.program}
@@ -403,8 +400,4 @@ def _checks(
         m.dst for m in (plan.mounts if plan else ()) if m.kind == "binary" and m.dst.rpartition("/")[2] in names
     )
     own = process.argv[0].rpartition("/")[2]
-    return tuple(
-        run_process(rootfs, evolve(process, argv=(path,)), machine, programs, met)
-        for path in wanted
-        if path.rpartition("/")[2] != own
-    )
+    return tuple(known.run(evolve(process, argv=(path,))) for path in wanted if path.rpartition("/")[2] != own)
