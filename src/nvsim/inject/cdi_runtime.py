@@ -17,7 +17,7 @@ from nvsim.inject.cdi.registry import Registry
 from nvsim.inject.cdi.spec import CdiSpec, Edits
 from nvsim.inject.generate.csv_files import DEFAULT_DIR, csv_files
 from nvsim.inject.generate.host import CdiHost
-from nvsim.inject.log import ToolFailure, ToolLog
+from nvsim.inject.log import Logged, ToolFailure, ToolLog, logged
 from nvsim.toolkit.cdi_request import Generated
 from nvsim.toolkit.generation import GenerationRules, newest_rules
 from nvsim.toolkit.go_text import go_list, go_quote
@@ -74,39 +74,42 @@ def without_nvidia_hooks(oci: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def generated_specs(host: CdiHost, settings: CdiSettings, requests: Sequence[Generated], log: ToolLog) -> list[CdiSpec]:
-    """The in-memory specs for these requests, in order. Raises `ToolFailure`."""
-    if not requests:
-        return []
+    """The in-memory specs for these requests, in order, each kept with the host. Raises `ToolFailure`."""
+
+    def known(request: Generated) -> Logged[CdiSpec]:
+        return logged(lambda own: _generated(host, settings, request, own))
+
+    return [host.known("generated", (settings, r), lambda r=r: known(r)).told(log) for r in requests]  # type: ignore[misc]
+
+
+def _generated(host: CdiHost, settings: CdiSettings, request: Generated, log: ToolLog) -> CdiSpec:
+    """The spec for one request. Raises `ToolFailure`."""
     from nvsim.inject.generate.generate import generate_spec
     from nvsim.inject.generate.generator import GenerateOptions, new_generator
 
-    csv = csv_files(host, settings.csv_dir, not settings.every_csv)
-    out = []
-    for request in requests:
-        options = GenerateOptions(
-            request.mode,
-            driver_root=settings.driver_root,
-            dev_root=settings.driver_root,
-            hook_path=settings.hook_path,
-            disabled_hooks=settings.disabled_hooks,
-            features=frozenset(settings.features) - {"no-additional-gids-for-device-nodes"},
-            csv_files=csv,
-            csv_compat_root=settings.csv_compat_root,
-            no_gids=settings.no_gids,
-            rules=settings.rules,
-        )
-        try:
-            generator = new_generator(host, log, options)
-        except ToolFailure as e:
-            raise e.within(f"failed to construct CDI library for mode {go_quote(request.mode)}") from None
-        try:
-            if settings.modes == "nvml" and request.ids is not None and generator.mode in _NOT_BY_ID:
-                where = _NOT_BY_ID[generator.mode]
-                raise ToolFailure(f"failed to get CDI device specs: GetDeviceSpecsByID is not supported {where}")
-            out.append(generate_spec(generator, request.ids or (), _AUTOMATIC_VENDOR, request.cls or ""))
-        except ToolFailure as e:
-            raise e.within(f"failed to generate CDI spec for mode {go_quote(request.mode)}") from None
-    return out
+    options = GenerateOptions(
+        request.mode,
+        driver_root=settings.driver_root,
+        dev_root=settings.driver_root,
+        hook_path=settings.hook_path,
+        disabled_hooks=settings.disabled_hooks,
+        features=frozenset(settings.features) - {"no-additional-gids-for-device-nodes"},
+        csv_files=csv_files(host, settings.csv_dir, not settings.every_csv),
+        csv_compat_root=settings.csv_compat_root,
+        no_gids=settings.no_gids,
+        rules=settings.rules,
+    )
+    try:
+        generator = new_generator(host, log, options)
+    except ToolFailure as e:
+        raise e.within(f"failed to construct CDI library for mode {go_quote(request.mode)}") from None
+    try:
+        if settings.modes == "nvml" and request.ids is not None and generator.mode in _NOT_BY_ID:
+            where = _NOT_BY_ID[generator.mode]
+            raise ToolFailure(f"failed to get CDI device specs: GetDeviceSpecsByID is not supported {where}")
+        return generate_spec(generator, request.ids or (), _AUTOMATIC_VENDOR, request.cls or "")
+    except ToolFailure as e:
+        raise e.within(f"failed to generate CDI spec for mode {go_quote(request.mode)}") from None
 
 
 def inject(

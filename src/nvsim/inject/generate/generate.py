@@ -14,12 +14,12 @@ from nvsim.inject.cdi.spec import CdiDevice, CdiSpec, Edits
 from nvsim.inject.generate.csv_generate import csv_common, csv_devices
 from nvsim.inject.generate.devices import management_nodes
 from nvsim.inject.generate.gated import GATED_MODES, gated_files, imex_channels, imex_device
-from nvsim.inject.generate.generator import NO_SANDBOX, Generator, new_generator
+from nvsim.inject.generate.generator import NO_SANDBOX, Generator
 from nvsim.inject.generate.libraries import driver_files
 from nvsim.inject.generate.nvml import nvml_common, nvml_devices
 from nvsim.inject.generate.simplify import merged_device, simplify, with_merged_device
 from nvsim.inject.generate.wsl import dxg_device, wsl_driver
-from nvsim.inject.log import Logged, ToolFailure, logged
+from nvsim.inject.log import ToolFailure
 from nvsim.toolkit.generation import GenerationRules
 
 
@@ -62,16 +62,6 @@ def _only_device(generator: Generator) -> Edits:
 def common_edits(generator: Generator) -> Edits:
     """The edits that every device of the spec needs; newer releases add the variable that keeps a legacy hook quiet. Raises `ToolFailure`."""
     return _mode_edits(generator) + Edits(env=("NVIDIA_VISIBLE_DEVICES=void",) if generator.rules.void_devices else ())
-
-
-def _known_common_edits(generator: Generator) -> Edits:
-    """`common_edits`, which the devices of a spec play no part in: made once, by a generator of its own, and its lines logged again."""
-    host, options = generator.host, generator.options
-
-    def made() -> Logged[Edits]:
-        return logged(lambda log: common_edits(new_generator(host, log, options)))
-
-    return host.known("common-edits", options, made).told(generator.log)
 
 
 def _mode_edits(generator: Generator) -> Edits:
@@ -132,7 +122,7 @@ def generate_spec(generator: Generator, ids: Sequence[str], vendor: str = "", cl
     """An in-memory spec as the runtime makes it. Raises `ToolFailure`."""
     devices = device_specs(generator, ids or ("all",))
     kind = f"{vendor or default_vendor(generator.mode)}/{cls or default_class(generator.mode)}"
-    return build_spec(devices, _known_common_edits(generator), kind, generator.rules)
+    return build_spec(devices, common_edits(generator), kind, generator.rules)
 
 
 def default_vendor(mode: str) -> str:
