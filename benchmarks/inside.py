@@ -38,7 +38,8 @@ def what_if(program: str) -> dict[str, float]:
 
 
 def _scenarios(count: int) -> tuple[list[object], tuple[object, ...]]:
-    from nvsim.scenario.read import Sources, scenario_from_json
+    from nvsim.scenario.read import scenario_from_json
+    from nvsim.scenario.sources import Sources
 
     sources = Sources()
     capabilities = ["compute", "utility", "compute,utility", "all", "graphics,utility", "video,compute", "display"]

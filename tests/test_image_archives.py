@@ -24,7 +24,8 @@ from nvsim.image.model import Image
 from nvsim.image.read import image_to_json, load_image
 from nvsim.rootfs.node import Directory, File, Special
 from nvsim.rootfs.tree import Tree, walk
-from nvsim.scenario.read import Sources, scenario_from_json
+from nvsim.scenario.read import scenario_from_json
+from nvsim.scenario.sources import Sources
 
 DATA = Path("/nowhere")
 FIELDS = {"Env": ["A=1"], "Cmd": ["/bin/app"], "WorkingDir": "/srv", "User": "7", "Labels": {"k": "v"}}

@@ -14,7 +14,8 @@ from nvsim.scenario import options_docker as docker
 from nvsim.scenario.configuration import config_text, set_toml
 from nvsim.scenario.model import Settings, Volume
 from nvsim.scenario.options import OPTIONS, settings_from
-from nvsim.scenario.read import Sources, make_scenario
+from nvsim.scenario.read import make_scenario
+from nvsim.scenario.sources import Sources
 
 DAEMON = "docker: Error response from daemon: "
 

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from nvsim.diagnosis.explain import diagnose
 from nvsim.errors import InputError
 from nvsim.report.json import result_json
-from nvsim.scenario.read import Sources, scenario_from_json
+from nvsim.scenario.read import scenario_from_json
+from nvsim.scenario.sources import Sources
 from nvsim.simulate import MOST_RESULTS, simulate
 
 HOSTS = ["eks-al2-2021", "eks-al2-535", "ubuntu2404-550", "nixos-550"]

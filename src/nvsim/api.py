@@ -28,7 +28,8 @@ from nvsim.loader.cpu import parse_cpu
 from nvsim.loader.outcome import Cpu
 from nvsim.report.json import result_json
 from nvsim.scenario.model import Scenario, Settings, Volume
-from nvsim.scenario.read import make_scenario, shipped_sources, with_config
+from nvsim.scenario.read import make_scenario
+from nvsim.scenario.sources import shipped_sources, with_config
 from nvsim.simulate import Result
 from nvsim.simulate import simulate as _simulate
 

@@ -5,6 +5,8 @@ A *predicted* failure (a library that is not found, a container that does not st
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 
 class NvsimError(Exception):
     """Base of every error that nvsim raises on purpose."""
@@ -35,3 +37,14 @@ class ChangedError(InputError):
 
 class UnsupportedError(NvsimError):
     """The question is understood, but nvsim does not model what it asks for."""
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """A hint for an unknown name: the nearest known ones, or all of them."""
+    import difflib
+
+    known = sorted(known)
+    near = difflib.get_close_matches(name.lower(), known, n=3, cutoff=0.55)
+    if near:
+        return f"did you mean {' or '.join(near)}?"
+    return f"known: {', '.join(known)}" if known else "there are none"

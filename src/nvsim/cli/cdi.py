@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nvsim.cli.output import Output, output_options, write_atomically
-from nvsim.cli.scenarios import complete_host, open_sources
+from nvsim.cli.sources import complete_host, open_sources
 from nvsim.errors import InputError
 
 if TYPE_CHECKING:

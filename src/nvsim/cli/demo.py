@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from nvsim.cli.output import Output, output_options
-from nvsim.cli.scenarios import open_sources
+from nvsim.cli.sources import open_sources
 
 _HOSTS = ("eks-al2-2021", "eks-al2-535")
 _IMAGE = "example:nix-torch"

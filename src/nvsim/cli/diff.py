@@ -9,10 +9,12 @@ from typing import Any
 import click
 
 from nvsim.cli.output import Output, output_options
-from nvsim.cli.scenarios import ScenarioCommand, open_sources, option_values, scenario_options, scenarios_of, settled
+from nvsim.cli.scenarios import ScenarioCommand, option_values, scenario_options, scenarios_of, settled
+from nvsim.cli.sources import open_sources
 from nvsim.errors import InputError
 from nvsim.scenario.model import Scenario
-from nvsim.scenario.read import Sources, make_scenario, scenario_from_json
+from nvsim.scenario.read import make_scenario, scenario_from_json
+from nvsim.scenario.sources import Sources
 
 
 class _Quoted(ScenarioCommand):

@@ -8,7 +8,8 @@ import click
 
 from nvsim.cli.output import Output, output_options
 from nvsim.cli.run import predict
-from nvsim.cli.scenarios import ScenarioCommand, image_argument, open_sources, scenario_options, scenarios_of
+from nvsim.cli.scenarios import ScenarioCommand, scenario_options, scenarios_of
+from nvsim.cli.sources import image_argument, open_sources
 
 if TYPE_CHECKING:
     from nvsim.image.model import Image

@@ -7,7 +7,8 @@ from typing import Any
 import click
 
 from nvsim.cli.output import Output, output_options
-from nvsim.cli.scenarios import ScenarioCommand, image_argument, open_sources, scenario_options, scenarios_of, settled
+from nvsim.cli.scenarios import ScenarioCommand, scenario_options, scenarios_of, settled
+from nvsim.cli.sources import image_argument, open_sources
 
 
 @click.command(name="fix", cls=ScenarioCommand, context_settings={"allow_interspersed_args": False})

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from nvsim.cli.output import Output, output_options
-from nvsim.cli.scenarios import complete_host
+from nvsim.cli.sources import complete_host
 
 
 @click.group(name="host")

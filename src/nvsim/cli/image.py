@@ -8,8 +8,8 @@ from typing import Any
 import click
 
 from nvsim.cli.output import Output, output_options
-from nvsim.cli.scenarios import image_argument, open_sources
-from nvsim.scenario.read import verify
+from nvsim.cli.sources import image_argument, open_sources
+from nvsim.scenario.sources import verify
 
 
 @click.group(name="image")

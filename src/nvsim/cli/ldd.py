@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from nvsim.cli.output import Output, output_options, with_progress
-from nvsim.cli.scenarios import image_argument, open_sources
+from nvsim.cli.sources import image_argument, open_sources
 from nvsim.errors import ChangedError, InputError
-from nvsim.scenario.read import verify
+from nvsim.scenario.sources import verify, with_config
 
 if TYPE_CHECKING:
     from nvsim.diagnosis.linkage import Linkage
@@ -47,22 +47,20 @@ def command(output: Output, image: str, programs: tuple[str, ...], **options: An
     nvsim ldd --all example:debian12
     """
     from nvsim.diagnosis.linkage import find_program, link
-    from nvsim.loader.cpu import parse_cpu
     from nvsim.report.ldd import Where
     from nvsim.rootfs.resolve import Resolver
-    from nvsim.scenario.read import with_config
 
     if bool(programs) == bool(options["everything"]):
         raise click.UsageError("name programs, or --all for every one of the image")
     sources = open_sources(options["no_cache"])
     found = with_config(sources.image(image), options["image_config"])
     env, env_from = _environment(found, options)
-    cpu = parse_cpu(options["cpu"]) if options["cpu"] else None
+    cpu = _cpu(options["cpu"])
     resolver = Resolver(found.tree)
     where = Where(env_from)
     if options["everything"]:
         # the walk looks into every directory; the answer rests only on what the loaders look at, so only that must not change
-        walked = sources.image(image).tree if Path(image).is_dir() else found.tree
+        walked = sources.image(image).tree if os.path.isdir(image) else found.tree
         _every(output, found, walked, _pseudo(image), env, cpu, where)
         return
     paths = [find_program(found.tree, p, env.get("PATH")) for p in programs]
@@ -83,6 +81,14 @@ def command(output: Output, image: str, programs: tuple[str, ...], **options: An
     verify(found.tree)
     _print(output, linkages, where, wishes, options["as_tree"])
     click.get_current_context().exit(0 if all(x.ok for x in linkages) else 1)
+
+
+def _cpu(told: str | None) -> Cpu | None:
+    if not told:
+        return None
+    from nvsim.loader.cpu import parse_cpu
+
+    return parse_cpu(told)
 
 
 def _environment(image: Image, options: dict[str, Any]) -> tuple[dict[str, str], dict[str, str]]:
@@ -126,7 +132,7 @@ def _print(
 
 def _pseudo(spec: str) -> dict[str, str]:
     """Where a live root has file systems without files."""
-    if not Path(spec).is_dir():
+    if not os.path.isdir(spec):
         return {}
     from nvsim.rootfs.mounted import pseudo_mounts
 
@@ -197,12 +203,13 @@ def _trace(output: Output, image: Image, paths: list[str], env: dict[str, str], 
 
 def _reader(spec: str) -> Callable[[str], bytes] | None:
     """Reads a file of an image that is a directory; a tree file has no bytes, only what it tells."""
-    if not Path(spec).is_dir():
+    if not os.path.isdir(spec):
         return None
 
     def read(path: str) -> bytes:
         try:
-            return (Path(spec) / path.lstrip("/")).read_bytes()
+            with open(os.path.join(spec, path.lstrip("/")), "rb") as file:
+                return file.read()
         except OSError as e:
             raise InputError(f"cannot be read: {e.strerror}", source=path) from None
 

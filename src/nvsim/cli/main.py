@@ -38,10 +38,10 @@ class LazyGroup(click.Group):
     """A group whose commands live in modules of their own (``nvsim.cli.NAME``, attribute ``command``)."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return [name for name in COMMANDS if find_spec(f"nvsim.cli.{name}") is not None]
+        return [name for name in COMMANDS if _is_there(name)]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in COMMANDS or find_spec(f"nvsim.cli.{cmd_name}") is None:
+        if not _is_there(cmd_name):
             return None
         command: click.Command = import_module(f"nvsim.cli.{cmd_name}").command
         return command
@@ -49,13 +49,17 @@ class LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and not args[0].startswith("-") and args[0] not in self.list_commands(ctx):
+        if args and not args[0].startswith("-") and not _is_there(args[0]):
             raise click.UsageError(f"no command {args[0]!r}{_near(args[0], self.list_commands(ctx))}", ctx)
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl([(name, COMMANDS[name]) for name in self.list_commands(ctx)])
+
+
+def _is_there(name: str) -> bool:
+    return name in COMMANDS and find_spec(f"nvsim.cli.{name}") is not None
 
 
 def _near(name: str, known: list[str]) -> str:

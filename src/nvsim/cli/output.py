@@ -7,14 +7,17 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
-from typing import Any, TypeVar
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from nvsim.errors import InputError
 from nvsim.frozen import frozen
 from nvsim.report.style import Style
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 T = TypeVar("T")
 _PATIENCE = 1.0  # seconds before progress is shown
@@ -78,7 +81,8 @@ def write_atomically(path: Path, text: str) -> None:
         os.replace(temporary, path)
     except OSError as e:
         if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
+            with suppress(FileNotFoundError):
+                os.unlink(temporary)
         raise InputError(f"cannot be written: {e.strerror or e}", source=str(path)) from None
 
 
@@ -89,7 +93,7 @@ def output_options(*formats: str) -> Callable[[Callable[..., Any]], Callable[...
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         def wrapper(form: str | None, path: str | None, color: str, **arguments: Any) -> Any:
             chosen = _form(form, known)
-            where = None if path in (None, "-") else Path(str(path))
+            where = _file(path)
             return function(output=Output(chosen, where, Style(_colored(color, where))), **arguments)
 
         wrapper.__doc__ = function.__doc__
@@ -105,6 +109,15 @@ def output_options(*formats: str) -> Callable[[Callable[..., Any]], Callable[...
         return wrapper
 
     return decorate
+
+
+def _file(told: str | None) -> Path | None:
+    """The file to write to; None is stdout."""
+    if told in (None, "-"):
+        return None
+    from pathlib import Path
+
+    return Path(str(told))
 
 
 def _form(given: str | None, known: tuple[str, ...]) -> str:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nvsim.cli.output import Output, output_options, verdict_status, with_progress
-from nvsim.cli.scenarios import ScenarioCommand, image_argument, open_sources, scenario_options, scenarios_of, settled
+from nvsim.cli.scenarios import ScenarioCommand, scenario_options, scenarios_of, settled
+from nvsim.cli.sources import image_argument, open_sources
 from nvsim.errors import InputError
 
 if TYPE_CHECKING:

@@ -9,15 +9,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nvsim.cli.docker_line import as_click_reads
-from nvsim.elf.store import FactsStore, cache_folder
+from nvsim.cli.sources import complete_host
 from nvsim.errors import InputError
 from nvsim.scenario.options import BY_NAME, OPTIONS, Option, read_file
 from nvsim.scenario.options_docker import env_file
-from nvsim.scenario.read import Sources, make_scenario, verify
+from nvsim.scenario.read import make_scenario
+from nvsim.scenario.sources import Sources, verify
 
 if TYPE_CHECKING:
-    from click.shell_completion import CompletionItem
-
     from nvsim.image.model import Image
     from nvsim.scenario.model import Scenario
 
@@ -105,13 +104,6 @@ def _from_environment(item: str) -> str:
     return f"{item}={os.environ[item]}" if "=" not in item and item in os.environ else item
 
 
-def open_sources(no_cache: bool = False) -> Sources:
-    """The sources of this call, with the facts that are kept on disk; what is new there is written when the command ends."""
-    store = FactsStore(None if no_cache else cache_folder(os.environ))
-    click.get_current_context().with_resource(store)
-    return Sources(store=store)
-
-
 def settled(*scenarios: Scenario) -> None:
     """Raise `InputError` when a directory has changed since the answer's first look at it."""
     for image in {id(s.image): s.image for s in scenarios}.values():
@@ -125,29 +117,3 @@ def scenarios_of(
     values = option_values(options)
     image = image if image is not None else sources.image(options["image"], options.get("platform"))
     return tuple(make_scenario(sources.host(h), image, values, command) for h in options["hosts"])
-
-
-def complete_host(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Names of shipped host profiles."""
-    from click.shell_completion import CompletionItem
-
-    from nvsim.host.datadir import data_dir
-    from nvsim.host.read import list_hosts
-
-    return [CompletionItem(n) for n in list_hosts(data_dir()) if n.startswith(incomplete)]
-
-
-def complete_image(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Names of example images, and files."""
-    from click.shell_completion import CompletionItem
-
-    from nvsim.host.datadir import data_dir
-    from nvsim.image.example import list_examples
-
-    names = [f"example:{n}" for n in list_examples(data_dir())]
-    return [CompletionItem(n) for n in names if n.startswith(incomplete)] + [CompletionItem(incomplete, type="file")]
-
-
-def image_argument(name: str = "image", **more: Any) -> Callable[[Any], Any]:
-    """The argument IMAGE."""
-    return click.argument(name, metavar="IMAGE", shell_complete=complete_image, **more)

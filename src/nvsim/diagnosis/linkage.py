@@ -9,11 +9,10 @@ from collections.abc import Callable, Container, Iterator, Mapping
 from functools import lru_cache
 
 from nvsim.elf.facts import ElfFacts
-from nvsim.errors import InputError
+from nvsim.errors import InputError, did_you_mean
 from nvsim.frozen import evolve, frozen
 from nvsim.loader.outcome import Cpu, Machine, Outcome, ProcessRequest, Search
 from nvsim.loader.process import listing, run
-from nvsim.rootfs.datafile import did_you_mean
 from nvsim.rootfs.glob import glob
 from nvsim.rootfs.node import Directory, File
 from nvsim.rootfs.resolve import Resolved, Resolver

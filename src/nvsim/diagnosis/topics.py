@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from nvsim.diagnosis.catalogue import CATALOGUE, Entry, by_slug
-from nvsim.errors import InputError
+from nvsim.errors import InputError, did_you_mean
 from nvsim.frozen import frozen
-from nvsim.rootfs.datafile import did_you_mean
 
 
 @frozen

@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from nvsim.errors import InputError
+from nvsim.errors import InputError, did_you_mean
 from nvsim.host.devices import device_entries
 from nvsim.host.profile import Driver, Gpu, HostProfile, KeptSpec, MigDevice, Toolkit
 from nvsim.host.toolkit import program_entries
 from nvsim.host.validate import check_profile
 from nvsim.loader.outcome import Cpu
-from nvsim.rootfs.datafile import canonical_entries, did_you_mean, names_in, read_object
+from nvsim.rootfs.datafile import canonical_entries, names_in, read_object
 from nvsim.rootfs.node import Origin
 from nvsim.rootfs.treefile import tree_from_json, tree_to_json
 

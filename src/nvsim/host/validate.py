@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from nvsim.errors import InputError
+from nvsim.errors import InputError, did_you_mean
 from nvsim.frozen import frozen
-from nvsim.rootfs.datafile import did_you_mean, names_in, read_object
+from nvsim.rootfs.datafile import names_in, read_object
 from nvsim.rootfs.tree import is_canonical
 
 Problems = Iterator[tuple[str, str]]

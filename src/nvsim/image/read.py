@@ -11,12 +11,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nvsim.errors import InputError
+from nvsim.errors import InputError, did_you_mean
 from nvsim.frozen import evolve
 from nvsim.image.config import config_from_json, config_to_json, read_config
+from nvsim.image.directory import load_directory
 from nvsim.image.example import list_examples, read_example
 from nvsim.image.model import Image, ImageConfig
-from nvsim.rootfs.datafile import canonical_entries, did_you_mean, read_json
+from nvsim.rootfs.datafile import canonical_entries, read_json
 from nvsim.rootfs.node import Origin
 from nvsim.rootfs.treefile import FORMAT, tree_from_json, tree_to_json
 
@@ -59,11 +60,10 @@ def _load(spec: str, data: Path, store: FactsStore | None, platform: str | None)
         name = spec.removeprefix("example:")
         return image_from_json(read_example(name, data), spec)
     prefix = next((p for p in _ARCHIVES if spec.startswith(p)), "")
+    unpacked = load_directory(spec, store)
+    if unpacked is not None:
+        return unpacked
     path, tag = _split(spec.removeprefix(prefix))
-    if path.is_dir() and not prefix and not (path / "oci-layout").is_file():
-        from nvsim.rootfs.directory import DirectoryTree
-
-        return Image(spec, DirectoryTree(path, store, name=f"image:{spec}"))
     missing = _missing(path)
     if missing is not None:
         wanted = missing if missing != _NO_FILE or not prefix else f"no such {_ARCHIVES[prefix]}: {path}"

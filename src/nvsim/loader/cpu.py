@@ -9,10 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from nvsim.errors import InputError
-from nvsim.loader.native import native_machine
+from nvsim.errors import InputError, did_you_mean
 from nvsim.loader.outcome import Cpu
-from nvsim.rootfs.datafile import did_you_mean
 
 _INTEL_V3 = Cpu(3, "haswell", ("x86_64",))
 _INTEL_V4 = Cpu(4, "haswell", ("avx512_1", "x86_64"))
@@ -49,6 +47,8 @@ def parse_cpu(text: str) -> Cpu:
     """
     name = text.lower()
     if name == "native":
+        from nvsim.loader.native import native_machine
+
         return native_machine().cpu
     known = LEVELS.get(name) or INSTANCES.get(name) or INSTANCES.get(name.partition(".")[0])
     if known is not None:

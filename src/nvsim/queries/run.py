@@ -9,7 +9,8 @@ from nvsim.diagnosis.explain import diagnose
 from nvsim.memo import Same
 from nvsim.report.json import result_json
 from nvsim.scenario.model import Scenario
-from nvsim.scenario.read import Sources, scenario_from_json, shipped_sources, verify
+from nvsim.scenario.read import scenario_from_json
+from nvsim.scenario.sources import Sources, shipped_sources, verify
 from nvsim.simulate import simulate
 
 

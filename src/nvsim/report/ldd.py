@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from nvsim.diagnosis.linkage import Linkage, Linked
-from nvsim.diagnosis.places import places_of
-from nvsim.diagnosis.wishes import Wish
-from nvsim.loader.outcome import Search
 from nvsim.report.style import PLAIN, Style, columns, wrapped
+
+if TYPE_CHECKING:
+    from nvsim.diagnosis.linkage import Linkage, Linked
+    from nvsim.diagnosis.wishes import Wish
+    from nvsim.loader.outcome import Search
 
 _RUNTIME = ("GLIBC_", "GLIBCXX_", "CXXABI_", "GCC_")
 
@@ -108,6 +109,8 @@ def places(search: Search | None, where: Where) -> list[str]:
     """The places of a search in order, a line each: directory, who named it, what was there."""
     if search is None:
         return []
+    from nvsim.diagnosis.places import places_of
+
     return [
         f"{p.path} ({where.by(p.set_by)}): {p.result}" if p.set_by else f"{p.path}: {p.result}"
         for p in places_of(search)

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import re
-import textwrap
 from collections.abc import Iterable, Sequence
 
 from nvsim.frozen import frozen
 
 WIDTH = 110
 _CODES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
-_STORE = re.compile(r"(/(?:nix|gnu)/store/)[0-9a-z]{32}-")
-_ESCAPE = re.compile(r"\x1b\[[0-9;]*m")
+_STORE = r"(/(?:nix|gnu)/store/)[0-9a-z]{32}-"
+_ESCAPE = r"\x1b\[[0-9;]*m"
 VERDICTS = {"ok": ("WORKS", "green"), "fails": ("FAILS", "red"), "unknown": ("UNKNOWN", "yellow")}
 MARKS = {"ok": ("✓", "green"), "fails": ("✗", "red"), "unknown": ("?", "yellow")}
 
@@ -44,6 +43,8 @@ PLAIN = Style()
 
 def wrapped(text: str, indent: str, first: str | None = None, width: int = WIDTH) -> list[str]:
     """A sentence as lines of at most `width`, words (paths) never broken; `first` stands before the first line."""
+    import textwrap  # a list of libraries has no sentences
+
     lines = textwrap.wrap(
         text,
         width,
@@ -57,16 +58,20 @@ def wrapped(text: str, indent: str, first: str | None = None, width: int = WIDTH
 
 def short(text: str) -> str:
     """`text` with the hashes of store paths left out; for reading, not for copying."""
-    return _STORE.sub(r"\1…-", text)
+    return re.sub(_STORE, r"\1…-", text)
 
 
 def columns(rows: Iterable[Sequence[str]], indent: str = "", gap: str = "  ") -> list[str]:
     """Rows of cells as aligned lines; colours do not count as width."""
     table = [list(row) for row in rows]
     count = max((len(row) for row in table), default=0)
-    widths = [max((len(_ESCAPE.sub("", row[i])) for row in table if i < len(row)), default=0) for i in range(count)]
+    widths = [max((_width(row[i]) for row in table if i < len(row)), default=0) for i in range(count)]
     lines = []
     for row in table:
-        cells = [cell + " " * (widths[i] - len(_ESCAPE.sub("", cell))) for i, cell in enumerate(row)]
+        cells = [cell + " " * (widths[i] - _width(cell)) for i, cell in enumerate(row)]
         lines.append((indent + gap.join(cells)).rstrip())
     return lines
+
+
+def _width(cell: str) -> int:
+    return len(re.sub(_ESCAPE, "", cell)) if "\x1b" in cell else len(cell)

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from nvsim.errors import InputError
+from nvsim.errors import InputError, did_you_mean
 from nvsim.rootfs.resolve import MAX_LINKS
 
 LIBC_FORMAT = "nvsim-libc/1"
@@ -67,17 +67,6 @@ def read_object(path: Path, *formats: str, unique: bool = False) -> dict[str, An
         hint = f"expected {' or '.join(formats)}"
         raise InputError(f"format is {data.get('format')!r}", source=str(path), position="format", hint=hint)
     return data
-
-
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """A hint for an unknown name: the nearest known ones, or all of them."""
-    import difflib
-
-    known = sorted(known)
-    near = difflib.get_close_matches(name.lower(), known, n=3, cutoff=0.55)
-    if near:
-        return f"did you mean {' or '.join(near)}?"
-    return f"known: {', '.join(known)}" if known else "there are none"
 
 
 def names_in(folder: Path) -> tuple[str, ...]:

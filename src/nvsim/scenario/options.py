@@ -12,10 +12,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from nvsim.errors import InputError
+from nvsim.errors import InputError, did_you_mean
 from nvsim.frozen import frozen
 from nvsim.loader.cpu import parse_cpu
-from nvsim.rootfs.datafile import did_you_mean
 from nvsim.scenario import options_docker as docker
 from nvsim.scenario.model import Settings, Volume
 from nvsim.scenario.options_ignored import IGNORED_NAMES

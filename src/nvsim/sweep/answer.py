@@ -11,7 +11,8 @@ from nvsim.diagnosis.model import Diagnosis
 from nvsim.elf.store import FactsStore
 from nvsim.host.profile import HostProfile
 from nvsim.image.model import Image
-from nvsim.scenario.read import Sources, make_scenario, shipped_sources, verify
+from nvsim.scenario.read import make_scenario
+from nvsim.scenario.sources import Sources, shipped_sources, verify
 from nvsim.simulate import simulate
 
 _OWN = ("host", "image", "argv")

@@ -10,11 +10,10 @@ from fnmatch import filter as fnfilter
 from pathlib import Path
 from typing import Any
 
-from nvsim.errors import InputError
+from nvsim.errors import InputError, did_you_mean
 from nvsim.frozen import evolve, frozen
 from nvsim.host.read import list_hosts
 from nvsim.image.read import load_image
-from nvsim.rootfs.datafile import did_you_mean
 from nvsim.sweep.dockerfile import image_of_dockerfile, is_dockerfile
 from nvsim.sweep.model import MUSTS, Expectation, ImageSource, Pattern, Setting, Sweep
 
