@@ -21,7 +21,8 @@ from nvsim.errors import InputError
 from nvsim.host.datadir import data_dir
 from nvsim.host.read import host_to_json
 from nvsim.image.example import read_example
-from nvsim.scenario.changes import SetEnv, UseDevice, UseRuntime, apply_change
+from nvsim.scenario.changes import SetEnv
+from nvsim.scenario.changes_host import UseDevice, UseRuntime
 
 HOST = "debian12-535"
 ALL = ["NVIDIA_VISIBLE_DEVICES=all"]
@@ -281,7 +282,7 @@ def test_a_change_after_which_the_engine_refuses_the_container_does_not_help() -
     change = UseDevice("nvidia.com/gpu=all")
     scenario = nvsim.new_scenario(at, "example:debian12", **RUNC, env=ALL)
     assert found.code == "NVS103"
-    assert nvsim.simulate(apply_change(scenario, change)).call.refusal is not None
+    assert nvsim.simulate(change.apply(scenario)).call.refusal is not None
     checked = nvsim.diagnosis.explain._verified(nvsim.simulate(scenario), evolve(found, fixes=(Proposal(change),)), ())
     assert not checked.fixes[0].verified and "refuses" in checked.fixes[0].result
 

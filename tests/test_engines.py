@@ -20,7 +20,7 @@ from nvsim.image.read import load_image
 from nvsim.programs import load_programs
 from nvsim.rootfs.node import File, FileFacts, Special
 from nvsim.rootfs.overlay import RootFS
-from nvsim.scenario.changes import LimitGpus
+from nvsim.scenario.changes_host import LimitGpus
 from nvsim.scenario.engine_call import gpus_request
 from nvsim.scenario.engine_words import Speaker
 from nvsim.scenario.engines import ENGINES, engine_named, table_page

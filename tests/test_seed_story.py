@@ -48,13 +48,11 @@ def test_the_smallest_fix_works_on_both_hosts() -> None:
 
 
 def test_the_linkers_symlink_alone_helps_nvidia_smi_but_not_cuda() -> None:
-    from nvsim.scenario.changes import apply_change
-
     link = AddLink(
         "/lib64/ld-linux-x86-64.so.2",
         "/nix/store/00000000000000000000000000000001-glibc-2.38/lib/ld-linux-x86-64.so.2",
     )
-    result = simulate(apply_change(scenario("eks-al2-535"), link), PROGRAMS)
+    result = simulate(link.apply(scenario("eks-al2-535")), PROGRAMS)
     assert [c.verdict for c in result.checks] == ["ok"]
     assert result.verdict == "fails"
 

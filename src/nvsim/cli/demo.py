@@ -24,7 +24,7 @@ def command(output: Output) -> None:
     from nvsim.diagnosis.fix import find_fix
     from nvsim.report.diff import diff_text
     from nvsim.report.text import fix_text, run_text
-    from nvsim.scenario.changes import AddLink, apply_change
+    from nvsim.scenario.changes import AddLink
     from nvsim.scenario.read import scenario_from_json
     from nvsim.simulate import simulate
 
@@ -49,7 +49,7 @@ def command(output: Output) -> None:
     links = [p.change for f in linker for p in f.fixes if isinstance(p.change, AddLink)]
     for link in links[:1]:
         parts.append(f"with only: {link.how()}\n\n")
-        parts.append(run_text(diagnose(simulate(apply_change(scenarios[1], link), programs), programs), output.style))
+        parts.append(run_text(diagnose(simulate(link.apply(scenarios[1]), programs), programs), output.style))
     output.text("".join(parts))
 
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from nvsim.diagnosis.find import find
 from nvsim.diagnosis.model import Diagnosis, Finding, Proposal
 from nvsim.diagnosis.where import base_name
 from nvsim.errors import InputError
 from nvsim.frozen import evolve
-from nvsim.programs import KnownProgram
-from nvsim.scenario.changes import Change, apply_change
-from nvsim.scenario.model import Scenario
 from nvsim.simulate import ProcessResult, Result, simulate
+
+if TYPE_CHECKING:
+    from nvsim.programs import KnownProgram
+    from nvsim.scenario.changes import Change
+    from nvsim.scenario.model import Scenario
 
 _MAX_LAYERS = 6
 
@@ -46,7 +50,7 @@ def diagnose(result: Result, programs: tuple[KnownProgram, ...], *, verify: bool
             first = finding.fixes[0].change if finding.severity == "error" and finding.fixes else None
             if first is not None and first not in applied:
                 try:
-                    scenario = apply_change(scenario, first)
+                    scenario = first.apply(scenario)
                 except InputError:
                     continue
                 applied = (*applied, first)
@@ -70,7 +74,7 @@ def _attempt(scenario: Scenario, programs: tuple[KnownProgram, ...]) -> Result |
 def with_changes(scenario: Scenario, changes: tuple[Change, ...]) -> Scenario:
     """The scenario after changes, in order. Raises `InputError` when one cannot be made."""
     for change in changes:
-        scenario = apply_change(scenario, change)
+        scenario = change.apply(scenario)
     return scenario
 
 
@@ -96,7 +100,7 @@ def _verified(result: Result, finding: Finding, programs: tuple[KnownProgram, ..
     proposals = []
     for proposal in finding.fixes:
         try:
-            after = simulate(apply_change(result.scenario, proposal.change), programs)
+            after = simulate(proposal.change.apply(result.scenario), programs)
         except InputError as e:
             proposals.append(Proposal(proposal.change, False, f"cannot be made: {e}"))
             continue

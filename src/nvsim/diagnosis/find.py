@@ -6,14 +6,17 @@ What each stage shows is told by a module of its own: `find_start` (request and 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from nvsim.diagnosis.find_driver import find_driver
 from nvsim.diagnosis.find_exec import find_exec, find_lookup
 from nvsim.diagnosis.find_library import find_library, find_startup
 from nvsim.diagnosis.find_start import find_start
-from nvsim.diagnosis.model import Finding
-from nvsim.loader.outcome import Search
-from nvsim.simulate import ProcessResult, Result
+
+if TYPE_CHECKING:
+    from nvsim.diagnosis.model import Finding
+    from nvsim.loader.outcome import Search
+    from nvsim.simulate import ProcessResult, Result
 
 
 def find(result: Result) -> tuple[Finding, ...]:

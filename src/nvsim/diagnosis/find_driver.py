@@ -7,20 +7,24 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from nvsim.diagnosis.find_library import loaded_by
 from nvsim.diagnosis.make import env_of, finding
-from nvsim.diagnosis.model import Finding
 from nvsim.diagnosis.where import base_name, in_container, sentences
 from nvsim.frozen import frozen
-from nvsim.loader.outcome import LoadedObject
 from nvsim.rootfs.glob import glob
 from nvsim.rootfs.node import File, Special
 from nvsim.rootfs.resolve import Resolved, Resolver
 from nvsim.rootfs.tree import parent_of
-from nvsim.scenario.changes import Change, RemoveFile, SetEnv, UnsetEnv
+from nvsim.scenario.changes import RemoveFile, SetEnv, UnsetEnv
 from nvsim.scenario.cuda import ERRORS
-from nvsim.simulate import ProcessResult, Result
+
+if TYPE_CHECKING:
+    from nvsim.diagnosis.model import Finding
+    from nvsim.loader.outcome import LoadedObject
+    from nvsim.scenario.changes import Change
+    from nvsim.simulate import ProcessResult, Result
 
 _DRIVER_LIBRARIES = (
     "libcuda.so",

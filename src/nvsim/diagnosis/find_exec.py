@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import difflib
+from typing import TYPE_CHECKING
 
 from nvsim.diagnosis.make import ask_capabilities, env_of, finding
-from nvsim.diagnosis.model import Finding
 from nvsim.diagnosis.where import base_name, bin_directories, injected_paths, sentences
 from nvsim.rootfs.glob import glob
 from nvsim.rootfs.resolve import Resolved, Resolver
 from nvsim.rootfs.tree import parent_of
-from nvsim.scenario.changes import AddLink, Change, SetEnv
-from nvsim.simulate import ProcessResult, Result
+from nvsim.scenario.changes import AddLink, SetEnv
+
+if TYPE_CHECKING:
+    from nvsim.diagnosis.model import Finding
+    from nvsim.scenario.changes import Change
+    from nvsim.simulate import ProcessResult, Result
 
 _EXEC_ERRORS = {"EACCES": "NVS304", "ENOEXEC": "NVS305"}
 # the interpreter that programs name -> where images keep such a loader
@@ -63,6 +66,8 @@ def _near(result: Result, name: str) -> str:
         at = resolver.resolve(directory) if directory else None
         if isinstance(at, Resolved):
             names.update(resolver.tree.names(at.path))
+    import difflib
+
     near = difflib.get_close_matches(name, sorted(names), n=2, cutoff=0.8)
     return f"did you mean {' or '.join(near)}?" if near else ""
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from nvsim.diagnosis.find_start import ignored_request
 from nvsim.diagnosis.make import ask_all_gpus, ask_capabilities, env_of, finding
-from nvsim.diagnosis.model import Finding
 from nvsim.diagnosis.places import considered, places_of
-from nvsim.diagnosis.ways import ways_to_ask
 from nvsim.diagnosis.where import (
     Place,
     base_name,
@@ -23,17 +21,21 @@ from nvsim.diagnosis.where import (
     skipped_because,
     versioned_in_container,
 )
-from nvsim.inject.plan import Skipped
-from nvsim.loader.outcome import LoadedObject, Search
 from nvsim.rootfs.node import File
 from nvsim.rootfs.resolve import Resolved, Resolver
 from nvsim.rootfs.tree import parent_of
-from nvsim.scenario.changes import AddLink, Change, RemoveFile, SetEnv, UnsetEnv, UpgradeToolkit
-from nvsim.simulate import ProcessResult, Result
+from nvsim.scenario.changes import AddLink, RemoveFile, SetEnv, UnsetEnv
+
+if TYPE_CHECKING:
+    from nvsim.diagnosis.model import Finding
+    from nvsim.inject.plan import Skipped
+    from nvsim.loader.outcome import LoadedObject, Search
+    from nvsim.scenario.changes import Change
+    from nvsim.simulate import ProcessResult, Result
 
 _DEFAULT_WITHOUT_COMPUTE = (1, 4, 0)  # the first toolkit whose default has compute
-_OPTION = re.compile(r"--(compute|utility|video|graphics|display|ngx|compat32)\b")
-_VERSION = re.compile(r"(?P<provider>/\S+): version `(?P<version>[^']+)' not found \(required by (?P<needer>[^)]+)\)")
+_OPTION = r"--(compute|utility|video|graphics|display|ngx|compat32)\b"
+_VERSION = r"(?P<provider>/\S+): version `(?P<version>[^']+)' not found \(required by (?P<needer>[^)]+)\)"
 _STORES = ("/nix/store/", "/gnu/store/")
 _STARTUP = (
     ("' not found (required by", "NVS501"),
@@ -77,6 +79,8 @@ def near_names(result: Result, name: str) -> str:
     """Names of libraries of the host or the container that are nearly `name`, as advice."""
     assert result.injected is not None
     known = {*host_names(result.scenario.host), *(base_name(p) for p in result.injected.rootfs.changed_paths())}
+    import difflib
+
     near = difflib.get_close_matches(name, sorted(n for n in known if ".so" in n and n != name), n=2, cutoff=0.8)
     return f"did you mean {' or '.join(near)}?" if near else ""
 
@@ -154,10 +158,12 @@ def _not_injected(result: Result, name: str, path: str, skipped: Skipped | None)
         *sentences(reasons),
     )
     have = request.capabilities or ()
-    wanted = [c for b in reasons for c in _OPTION.findall(b.input) if c not in have]
+    wanted = [c for b in reasons for c in re.findall(_OPTION, b.input) if c not in have]
     if wanted:
         changes: tuple[Change, ...] = (ask_capabilities(result, (*have, wanted[0])),)
         if wanted[0] == "compute" and not env_of(result, "NVIDIA_DRIVER_CAPABILITIES"):
+            from nvsim.scenario.changes_host import UpgradeToolkit
+
             changes += (UpgradeToolkit(".".join(map(str, _DEFAULT_WITHOUT_COMPUTE))),)
         asked = ",".join(have) or "none"
         text = (
@@ -178,6 +184,8 @@ def _nothing_asked(result: Result, name: str, path: str) -> Finding:
     why = dict(result.request.because)
     if "route" in why:
         text = f"{name} is on the host ({path}), but no NVIDIA runtime is called"
+        from nvsim.diagnosis.ways import ways_to_ask
+
         return finding("NVS103", name, text, sentences((why["route"],)), ways_to_ask(result))
     text = f"{name} is on the host ({path}), but the container asks for no GPU"
     ignored = ignored_request(result)
@@ -224,7 +232,7 @@ def _refused(result: Result, process: ProcessResult, text: str) -> Finding:
 
 def _versions(result: Result, message: str) -> tuple[str, ...]:
     """What the two files of a missing version are: what the provider defines, and where the one that needs it comes from."""
-    match = _VERSION.search(message)
+    match = re.search(_VERSION, message)
     if match is None:
         return ()
     assert result.injected is not None

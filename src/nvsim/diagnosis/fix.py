@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import heapq
 from itertools import count
+from typing import TYPE_CHECKING
 
 from nvsim.diagnosis.explain import with_changes, works
 from nvsim.diagnosis.find import find
 from nvsim.diagnosis.model import Fix
 from nvsim.errors import InputError
-from nvsim.programs import KnownProgram
-from nvsim.scenario.changes import Change
-from nvsim.scenario.model import Scenario
 from nvsim.simulate import Result, simulate
+
+if TYPE_CHECKING:
+    from nvsim.programs import KnownProgram
+    from nvsim.scenario.changes import Change
+    from nvsim.scenario.model import Scenario
 
 _MAX_TRIED = 200
 

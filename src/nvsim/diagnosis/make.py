@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from nvsim.diagnosis.catalogue import entry
 from nvsim.diagnosis.model import Finding, Proposal
-from nvsim.scenario.changes import Change, SetEnv, UseGpus
-from nvsim.simulate import Result
+from nvsim.scenario.changes import SetEnv
+
+if TYPE_CHECKING:
+    from nvsim.scenario.changes import Change
+    from nvsim.simulate import Result
 
 
 def finding(
@@ -34,6 +38,8 @@ def ask_capabilities(result: Result, capabilities: Iterable[str]) -> Change:
     names = ",".join(sorted(set(capabilities)))
     request = result.scenario.settings.gpus
     if request is not None and "capabilities=" in request:
+        from nvsim.scenario.changes_host import UseGpus
+
         return UseGpus(f'all,"capabilities={names}"' if "," in names else f"all,capabilities={names}")
     return SetEnv("NVIDIA_DRIVER_CAPABILITIES", names)
 
@@ -41,5 +47,7 @@ def ask_capabilities(result: Result, capabilities: Iterable[str]) -> Change:
 def ask_all_gpus(result: Result) -> Change:
     """The change that asks for all GPUs, in the way in which GPUs are asked for here."""
     if result.scenario.settings.gpus is not None:
+        from nvsim.scenario.changes_host import UseGpus
+
         return UseGpus("all")
     return SetEnv("NVIDIA_VISIBLE_DEVICES", "all")

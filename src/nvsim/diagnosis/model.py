@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from nvsim.frozen import frozen
-from nvsim.scenario.changes import Change
-from nvsim.simulate import Result
+
+if TYPE_CHECKING:
+    from nvsim.scenario.changes import Change
+    from nvsim.simulate import Result
 
 
 @frozen

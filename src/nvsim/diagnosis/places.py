@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from nvsim.frozen import frozen
-from nvsim.loader.outcome import Search
 from nvsim.rootfs.tree import parent_of
+
+if TYPE_CHECKING:
+    from nvsim.loader.outcome import Search
 
 # names of the subdirectories that loaders before 2.37 look into (platforms and hwcaps of x86 and others)
 _CPU_NAMES = frozenset(

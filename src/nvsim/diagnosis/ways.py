@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from nvsim.scenario.changes import Change, GenerateSpec, LimitGpus, UseDevice, UseRuntime
+from typing import TYPE_CHECKING
+
+from nvsim.scenario.changes_host import GenerateSpec, LimitGpus, UseDevice, UseRuntime
 from nvsim.scenario.engine_call import DEVICE_KIND, has_program
 from nvsim.scenario.engine_specs import host_registry
 from nvsim.scenario.engines import engine_of
-from nvsim.scenario.model import Scenario
-from nvsim.simulate import Result
+
+if TYPE_CHECKING:
+    from nvsim.scenario.changes import Change
+    from nvsim.scenario.model import Scenario
+    from nvsim.simulate import Result
 
 _HOOK_PROGRAM = "nvidia-container-runtime-hook"
 _ALL = f"{DEVICE_KIND}=all"

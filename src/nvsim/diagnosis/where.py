@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 from nvsim.frozen import frozen
 from nvsim.rootfs.node import Directory, File, Symlink
-from nvsim.rootfs.overlay import RootFS
 from nvsim.rootfs.resolve import Resolved, Resolver
 from nvsim.rootfs.tree import parent_of
 
 if TYPE_CHECKING:
     from nvsim.host.profile import HostProfile
     from nvsim.inject.plan import Injected, InjectionPlan, Skipped
+    from nvsim.rootfs.overlay import RootFS
     from nvsim.toolkit.request import Because
 
 # where images keep libraries; a library elsewhere is found only when it was injected or lies beside a loaded object

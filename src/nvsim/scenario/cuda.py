@@ -66,10 +66,10 @@ _STUB_SIZE = 1_000_000  # a real libcuda has tens of megabytes, a stub some tens
 _MINOR_COMPATIBLE = 11  # from CUDA 11 on a runtime works with any driver of its major version
 _NO_DEVICE_IS_UNKNOWN = 390  # up to this branch a missing kernel module gives 999, not 100
 _FORWARD = {"tesla": True, "geforce": False, "titan": False}
-_DATA_CENTRE = re.compile(r"\b(?:[ABHLTV]\d{1,3}[A-Z]?|GB?\d{3}|PG\d+)\b")
+_DATA_CENTRE = r"\b(?:[ABHLTV]\d{1,3}[A-Z]?|GB?\d{3}|PG\d+)\b"
 _TEGRA_NODES = ("/dev/nvmap", "/dev/nvhost-ctrl-gpu")
 _LIBCUDA = "libcuda.so.1"
-_LIBCUDART = re.compile(r"libcudart\.so\.(\d+)(?:\.(\d+))?")
+_LIBCUDART = r"libcudart\.so\.(\d+)(?:\.(\d+))?"
 
 
 @frozen
@@ -201,7 +201,7 @@ def _forward_compatible(gpu: Gpu) -> bool | None:
     brand = gpu.brand.lower()
     if brand in _FORWARD:
         return _FORWARD[brand]
-    return True if brand == "nvidia" and _DATA_CENTRE.search(gpu.model) else None
+    return True if brand == "nvidia" and re.search(_DATA_CENTRE, gpu.model) else None
 
 
 def _devices(
@@ -284,7 +284,7 @@ def _cudart(resolver: Resolver, env: tuple[tuple[str, str], ...], loaded: tuple[
     """A CUDA runtime library and its version: one that is loaded, else one of a toolkit below /usr/local; None = none is seen."""
     for path in loaded:
         found = resolver.resolve(path)
-        match = _LIBCUDART.search(posixpath.basename(found.path if isinstance(found, Resolved) else path))
+        match = re.search(_LIBCUDART, posixpath.basename(found.path if isinstance(found, Resolved) else path))
         if match:
             return path, _dotted(match)
     top = resolver.resolve("/usr/local")
@@ -293,7 +293,7 @@ def _cudart(resolver: Resolver, env: tuple[tuple[str, str], ...], loaded: tuple[
         at = resolver.resolve(f"/usr/local/{name}/lib64")
         if not isinstance(at, Resolved):
             continue
-        files = [(m, f) for f in resolver.tree.names(at.path) if (m := _LIBCUDART.match(f)) and m[2]]
+        files = [(m, f) for f in resolver.tree.names(at.path) if (m := re.match(_LIBCUDART, f)) and m[2]]
         if files:
             return f"{at.path}/{files[0][1]}", _dotted(files[0][0])
     return None

@@ -10,7 +10,6 @@ from nvsim.frozen import frozen
 from nvsim.inject.plan import HookRun
 from nvsim.scenario.engine_call import Call
 from nvsim.scenario.messages import exec_failed
-from nvsim.scenario.messages_engines import create_text, created_by, engine_texts, pod_status
 from nvsim.scenario.messages_runtimes import NEWEST, RuntimeTexts, Version, runtime_named, runtime_texts, setup_failed
 from nvsim.scenario.stages import ENGINE, HOOK, RUNTIME, Prepared
 from nvsim.toolkit.request import ContainerRequest, Refusal
@@ -49,7 +48,7 @@ class Speaker:
 
     def start_failed(self, error: str) -> Shown:
         """The low-level runtime finds no program, for `error`."""
-        return self._said(created_by(self.engine, self._texts, self._texts.in_look_up + error))
+        return self._created(self._texts.in_look_up + error)
 
     def exec_failed(self, path: str, errno: str) -> Shown:
         """execve fails in the container that was created: its init says so."""
@@ -71,14 +70,22 @@ class Speaker:
 
     def create_failed(self, failure: str, kind: str = "createContainer", hook: str = "") -> Shown:
         """A mount, a device node or a hook (of the stage `kind`, its program `hook`) fails; `failure` is in runc 1.1's words."""
-        return self._said(created_by(self.engine, self._texts, setup_failed(self._texts, failure, kind, hook)))
+        return self._created(setup_failed(self._texts, failure, kind, hook))
 
     def workdir_failed(self, path: str) -> Shown:
         """The working directory is a file."""
         texts = self._texts
-        return self._said(created_by(self.engine, texts, texts.in_init + texts.no_workdir.format(path=path)))
+        return self._created(texts.in_init + texts.no_workdir.format(path=path))
+
+    def _created(self, reason: str) -> Shown:
+        """The low-level runtime creates no container, for `reason`."""
+        from nvsim.scenario.messages_engines import created_by
+
+        return self._said(created_by(self.engine, self._texts, reason))
 
     def _said(self, said: str) -> Shown:
+        from nvsim.scenario.messages_engines import create_text, engine_texts, pod_status
+
         if self.engine in (POD, "cri-o"):
             engine = "containerd" if self.engine == POD else "cri-o"
             pod = pod_status("start-error", said, None, engine, self.version)
@@ -108,6 +115,8 @@ def engine_refused(call: Call, text: str) -> Shown:
     """The engine itself refuses the container, or the scheduler does not give it the pod."""
     if call.refused_by == "scheduler":
         return Shown(text, None)
+    from nvsim.scenario.messages_engines import engine_texts
+
     name, version = call.engine.name, call.engine.version
     if call.refused_by == "client":  # docker's own command, before it asks the daemon
         return Shown(f"docker: {text}{engine_texts(name, version).end_early}", 125)

@@ -12,7 +12,6 @@ from nvsim.rootfs.overlay import RootFS
 from nvsim.rootfs.resolve import PathError, resolve
 from nvsim.scenario.engine import Process
 from nvsim.scenario.engine_words import Shown, Speaker
-from nvsim.scenario.messages_engines import engine_texts
 from nvsim.scenario.model import Scenario
 
 
@@ -24,6 +23,8 @@ def workdir_failed(scenario: Scenario, process: Process, rootfs: RootFS, speaker
         return None  # a file on the way: every engine has other words for it
     if not isinstance(found, PathError) and isinstance(found.node, Directory):
         return None
+    from nvsim.scenario.messages_engines import engine_texts
+
     texts = engine_texts(speaker.engine, speaker.version)
     if speaker.engine == "podman" and scenario.settings.workdir is not None:
         what = "does not exist on container <id>" if missing else "exists on container <id>, but is not a directory"

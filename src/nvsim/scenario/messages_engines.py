@@ -120,8 +120,8 @@ ENGINES: Mapping[str, tuple[EngineTexts, ...]] = {
     ),
 }
 # podman tells kinds of errors apart by the line of the runtime's text that has these words.
-_PODMAN_DENIED = re.compile(r"(?i).*permission denied.*|.*operation not permitted.*")
-_PODMAN_MISSING = re.compile(r"(?i).*executable file not found in.*|.*no such file or directory.*")
+_PODMAN_DENIED = r"(?i).*permission denied.*|.*operation not permitted.*"
+_PODMAN_MISSING = r"(?i).*executable file not found in.*|.*no such file or directory.*"
 _PODMAN_ERROR = "OCI runtime error"
 
 
@@ -137,7 +137,7 @@ def create_text(engine: str, version: Version, said: str, runtime: str = "runc")
     if engine == "podman":
         before = texts.before.format(runtime=runtime)
         for words, kind in ((_PODMAN_DENIED, "OCI permission denied"), (_PODMAN_MISSING, texts.not_found)):
-            if found := words.search(said):
+            if found := re.search(words, said):
                 return f"{before}{found[0].strip()}: {kind}"
         return f"Error: {_PODMAN_ERROR}: {before.removeprefix('Error: ')}{said.rstrip()}"
     return texts.finished(f"{texts.before}{said}{texts.after}")

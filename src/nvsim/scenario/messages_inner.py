@@ -6,14 +6,18 @@ are those of `nvsim.scenario.messages_callers`. Executing is `nvsim.simulate`'s.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from nvsim.errors import UnsupportedError
 from nvsim.frozen import evolve, frozen
 from nvsim.loader.outcome import ExecStep
 from nvsim.rootfs.resolve import Resolver
 from nvsim.scenario.engine import Process
 from nvsim.scenario.messages import Lookup
-from nvsim.scenario.messages_callers import Refusal, Shown, caller_of, refusal_of, shown_by
 from nvsim.scenario.messages_wrappers import Meant, unwrap_once
+
+if TYPE_CHECKING:
+    from nvsim.scenario.messages_callers import Refusal, Shown  # few processes only start another one
 
 
 @frozen
@@ -30,6 +34,8 @@ class Inner:
 
     def not_found(self, lookup: Lookup) -> Shown:
         """What is shown when the look-up in PATH ended without a program. A file without permission is what execvp remembers."""
+        from nvsim.scenario.messages_callers import Refusal
+
         name = self.process.argv[0]
         denied = next((path for path, wrong in lookup.tried if wrong == "permission denied"), None)
         if denied is not None:
@@ -38,9 +44,13 @@ class Inner:
 
     def refused(self, resolver: Resolver, steps: tuple[ExecStep, ...], errno: str) -> Shown:
         """What is shown when execve fails after it looked at the files of `steps`."""
+        from nvsim.scenario.messages_callers import refusal_of
+
         return self._shown(refusal_of(resolver, self.process.argv[0], steps, errno))
 
     def _shown(self, refusal: Refusal) -> Shown:
+        from nvsim.scenario.messages_callers import shown_by
+
         return shown_by(self.caller, self.version, refusal, self.argv0)
 
 
@@ -55,6 +65,8 @@ def inner_of(process: Process, program: str, resolver: Resolver) -> Inner | None
         return None
     if meant is None:
         raise UnsupportedError(f"what {process.argv[0]} starts cannot be told from its arguments")
+    from nvsim.scenario.messages_callers import caller_of
+
     link = meant.chain[-1]
     caller, version, assumption = caller_of(resolver, program)
     env = [] if meant.clear else [e for e in process.env if e.partition("=")[0] not in meant.unset]

@@ -267,12 +267,10 @@ RUNTIMES: Mapping[str, tuple[RuntimeTexts, ...]] = {
 # What shells and wrappers do: execvp(3). Only the look-up counts here, their words are in `nvsim.scenario.messages_callers`.
 EXECVP = "execvp"
 _EXECVP = evolve(RUNTIMES["runc"][-1], relative="run", no_entries=False)
-_NAMED = re.compile(r"(runc|crun)(?:-v?(\d+(?:\.\d+)*))?")
+_NAMED = r"(runc|crun)(?:-v?(\d+(?:\.\d+)*))?"
 # A failure while the container is set up, as `nvsim.inject.cdi.apply` tells it: runc 1.1's words.
-_HOOK = re.compile(
-    r"error running hook #(\d+): (?:error running hook: exit status (\d+), stdout: , stderr: (.*)|(.*))", re.DOTALL
-)
-_NO_SOURCE = re.compile(r'error mounting "(.*)" to rootfs at "(.*)": stat .*: no such file or directory')
+_HOOK = r"(?s)error running hook #(\d+): (?:error running hook: exit status (\d+), stdout: , stderr: (.*)|(.*))"
+_NO_SOURCE = r'error mounting "(.*)" to rootfs at "(.*)": stat .*: no such file or directory'
 
 
 def runtime_texts(runtime: str, version: Version = NEWEST) -> RuntimeTexts:
@@ -285,7 +283,7 @@ def runtime_texts(runtime: str, version: Version = NEWEST) -> RuntimeTexts:
 
 def runtime_named(text: str) -> tuple[str, Version] | None:
     """``runc`` or ``crun`` with or without ``-VERSION`` as (name, version); no version is `NEWEST`. None: another runtime's name."""
-    named = _NAMED.fullmatch(text)
+    named = re.fullmatch(_NAMED, text)
     if named is None:
         return None
     return named[1], tuple(int(p) for p in named[2].split(".")) if named[2] else NEWEST
@@ -296,7 +294,7 @@ def setup_failed(texts: RuntimeTexts, failure: str, kind: str = "createContainer
 
     crun leaves out what the hook wrote, and writes a createContainer hook's failure as a line of its JSON log.
     """
-    ran, source = _HOOK.fullmatch(failure), _NO_SOURCE.fullmatch(failure)
+    ran, source = re.fullmatch(_HOOK, failure), re.fullmatch(_NO_SOURCE, failure)
     if ran is not None:
         status = ran[2] or "1"
         what = texts.hook_exit.format(status=status, stderr=(ran[3] or "").rstrip()) if ran[2] else ran[4]

@@ -7,14 +7,13 @@
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Mapping
 
 from nvsim.frozen import evolve, frozen
 
 _SHELLS = ("sh", "bash", "dash", "ash", "ksh", "zsh")
-_SPECIAL = re.compile(r"[|&;<>()$`\\*?\[\]#~{}!\n]")
-_ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=")
+_SPECIAL = r"[|&;<>()$`\\*?\[\]#~{}!\n]"
+_ASSIGNMENT = r"[A-Za-z_][A-Za-z0-9_]*="
 # What a shell does itself: such a command starts no program, or not one that the words show.
 _BUILTIN_WORDS = (
     "if for while until case select function time coproc . : alias bg bind break builtin caller cd command compgen complete compopt "
@@ -143,17 +142,19 @@ def _shell(meant: Meant) -> Meant | None:
 
 def simple_command(text: str) -> tuple[tuple[tuple[str, str], ...], bool, tuple[str, ...]] | None:
     """Assignments, whether ``exec`` was used, and the words of a shell text that is one simple command; None for anything else."""
+    import shlex
+
     text = text.strip().removesuffix(";").rstrip()
     bare = re.sub(r"'[^']*'", "''", text)
     quoted = "".join(re.findall(r'"[^"]*"', bare))
-    if re.search(r"[$`\\]", quoted) or _SPECIAL.search(re.sub(r'"[^"]*"', '""', bare)):
+    if re.search(r"[$`\\]", quoted) or re.search(_SPECIAL, re.sub(r'"[^"]*"', '""', bare)):
         return None
     try:
         words = shlex.split(text, posix=True)
     except ValueError:
         return None
     assignments: list[tuple[str, str]] = []
-    while words and _ASSIGNMENT.match(words[0]):
+    while words and re.match(_ASSIGNMENT, words[0]):
         name, _, value = words.pop(0).partition("=")
         assignments.append((name, value))
     uses_exec = bool(words) and words[0] == "exec"

@@ -49,7 +49,7 @@ _MOUNT_KEYS = (
 )
 _TRUE = ("1", "t", "T", "TRUE", "true", "True")
 _FALSE = ("0", "f", "F", "FALSE", "false", "False")
-_VOLUME_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+\Z")
+_VOLUME_NAME = r"[a-zA-Z0-9][a-zA-Z0-9_.-]+\Z"
 CAPABILITIES = frozenset(
     (
         "CAP_AUDIT_CONTROL",
@@ -223,7 +223,7 @@ def volume(text: str) -> Volume:
     if src.startswith("."):
         hint = "a relative path is one of the machine that runs docker: give an absolute path of the host profile"
         raise InputError(f"-v {text}: {src} is relative", hint=hint)
-    if kind == "volume" and src and not _VOLUME_NAME.match(src):
+    if kind == "volume" and src and not re.match(_VOLUME_NAME, src):
         why = f'create {src}: "{src}" includes invalid characters for a local volume name, only "[a-zA-Z0-9][a-zA-Z0-9_.-]" are allowed. '
         raise InputError(f"{_DAEMON}{why}If you intended to pass a host directory, use absolute path")
     _check_target(dst, f'{wrong}: invalid mount config for type "{kind}": ')

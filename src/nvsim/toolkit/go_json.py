@@ -241,11 +241,11 @@ def _without_lone_surrogates(text: str) -> str:
     """The text with half a surrogate pair escaped as the replacement character instead, of the same length."""
     if "\\u" not in text:
         return text
-    return _ESCAPE.sub(lambda m: "\\ufffd" if _HALF.fullmatch(m.group()) else m.group(), text)
+    return re.sub(_ESCAPE, lambda m: "\\ufffd" if re.fullmatch(_HALF, m.group()) else m.group(), text)
 
 
-_ESCAPE = re.compile(r"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|.)", re.S)
-_HALF = re.compile(r"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
+_ESCAPE = r"(?s)\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|.)"
+_HALF = r"\\u[dD][89a-fA-F][0-9a-fA-F]{2}"
 
 
 def _no_constant(name: str) -> Any:

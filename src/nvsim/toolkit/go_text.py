@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterable
-from decimal import Decimal
 from math import isinf, isnan
 
 _ESCAPES = {"\a": "\\a", "\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\v": "\\v"}
@@ -55,8 +53,12 @@ def go_float(value: float) -> str:
 
 def go_digits(value: float, *, single: bool = False) -> tuple[str, str, int]:
     """Sign, shortest decimal digits and the place of the point before them: 12.5 is ``("", "125", 2)``; `single`: as a float32."""
+    from decimal import Decimal
+
     text = repr(value)
     if single:
+        import struct
+
         shorter = (f"{value:.{n}g}" for n in range(1, 10))
         text = next((t for t in shorter if struct.unpack("f", struct.pack("f", float(t)))[0] == value), text)
     number = Decimal(text).normalize().as_tuple()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from calendar import monthrange
 from datetime import date
 from math import isinf
 
@@ -13,7 +12,7 @@ from nvsim.toolkit.toml_tree import Moment, Position, TomlError
 
 _BASES = {"0x": 16, "0o": 8, "0b": 2}
 _CYCLE_YEARS, _CYCLE_DAYS = 400, 146097
-_OFFSET = re.compile(r"([+-])(\d\d):(\d\d)")
+_OFFSET = r"([+-])(\d\d):(\d\d)"
 
 
 def at_token(token: Token, message: str) -> TomlError:
@@ -101,7 +100,7 @@ def moment(date_token: Token, time_token: Token, offset_token: Token) -> Moment:
     text = f"{date_token.text}T{time_token.text}{offset_token.text}"
     year, month, day = _date(date_token.text, date_token, text)
     hour, minute, second, nano = time = _time(time_token.text, date_token, text)
-    match = _OFFSET.fullmatch(offset_token.text)
+    match = re.fullmatch(_OFFSET, offset_token.text)
     zone, short, place = "+0000 UTC", "Z", "nil"
     if match:
         sign, hours, minutes = match.groups()
@@ -137,6 +136,8 @@ def _date(text: str, token: Token, whole: str | None = None) -> tuple[int, int, 
     year, month, day = (int(part) for part in text.split("-"))
     if not 1 <= month <= 12:
         raise at_token(token, f"parsing time {go_quote(whole or text)}: month out of range")
+    from calendar import monthrange
+
     if not 1 <= day <= monthrange(year, month)[1]:
         raise at_token(token, f"parsing time {go_quote(whole or text)}: day out of range")
     return year, month, day

@@ -16,8 +16,8 @@ Library = Literal["x-mod", "masterminds"]
 _NUMBER = r"(0|[1-9][0-9]*)"
 _PRE = r"(?:-([0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*))?"
 _BUILD = r"(?:\+[0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*)?"
-_X_MOD = re.compile(rf"v?{_NUMBER}(?:\.{_NUMBER}(?:\.{_NUMBER}{_PRE}{_BUILD})?)?")
-_MASTERMINDS = re.compile(rf"v?([0-9]+)(?:\.([0-9]+))?(?:\.([0-9]+))?{_PRE}{_BUILD}")
+_X_MOD = rf"v?{_NUMBER}(?:\.{_NUMBER}(?:\.{_NUMBER}{_PRE}{_BUILD})?)?"
+_MASTERMINDS = rf"v?([0-9]+)(?:\.([0-9]+))?(?:\.([0-9]+))?{_PRE}{_BUILD}"
 _MASTERMINDS_BYTES = 256
 _UINT64 = 2**64
 
@@ -47,7 +47,7 @@ def parse_version(text: str, library: Library) -> SemVer:
 
 
 def _parse_x_mod(text: str) -> SemVer:
-    match = _X_MOD.fullmatch(text)
+    match = re.fullmatch(_X_MOD, text)
     if match is None or any(_padded(part) for part in (match[4] or "").split(".")):
         raise VersionError("invalid version string")
     return SemVer(match[1], match[2] or "0", match[3] or "0", match[4] or "", "x-mod")
@@ -56,7 +56,7 @@ def _parse_x_mod(text: str) -> SemVer:
 def _parse_masterminds(text: str) -> SemVer:
     if len(text.encode("utf-8", "surrogateescape")) > _MASTERMINDS_BYTES:
         raise VersionError(f"version string is too long (max {_MASTERMINDS_BYTES} bytes)")
-    match = _MASTERMINDS.fullmatch(text)
+    match = re.fullmatch(_MASTERMINDS, text)
     if match is None:
         raise VersionError("invalid semantic version")
     numbers = [n or "0" for n in match.groups()[:3]]

@@ -25,7 +25,7 @@ BY = "ldconfig"
 _FD = "/memfd:ldconfig"  # stands for the file descriptor through which a program of the host is executed
 _CACHE = "/etc/ld.so.cache"
 _SIGXFSZ = 25
-_WRAPPER = re.compile(r'^exec[ \t]+(/\S+)[ \t]+"\$@"\s*\Z', re.MULTILINE)  # the last command of a script
+_WRAPPER = r'(?m)^exec[ \t]+(/\S+)[ \t]+"\$@"\s*\Z'  # the last command of a script
 _MAX_WRAPPERS = 5
 
 
@@ -142,7 +142,7 @@ def _execute(
         started = execve(resolver, ProcessRequest(path, plan.argv), machine)
         if not isinstance(started, ExecImage) or started.file.facts.ldconfig is not None:
             return started
-        called = _WRAPPER.search(_script(resolver, path))
+        called = re.search(_WRAPPER, _script(resolver, path))
         if called is None:
             return started
         path = called[1]
