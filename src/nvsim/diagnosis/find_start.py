@@ -1,6 +1,6 @@
 """Findings about a container that does not start: what the engine, the toolkit or a hook refused, and what was decided against the user's words.
 
-Which finding a text of the real programs is, is told by `nvsim.diagnosis.start_causes`.
+Which finding a text of the real programs is, is told by `nvsim.diagnosis.find_cause`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def find_start(result: Result) -> Iterator[Finding]:
     if not text and result.main.kind == "start-error" and result.main.lookup is None and result.verdict == "fails":
         text = result.main.message
     if text:
-        from nvsim.diagnosis.start_causes import cause_of
+        from nvsim.diagnosis.find_cause import cause_of
 
         yield cause_of(result, text.strip())
     ignored = ignored_request(result)

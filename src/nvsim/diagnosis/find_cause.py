@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from nvsim.scenario.changes import Change
     from nvsim.simulate import Result
 
+    Facts = tuple[tuple[str, ...], tuple[Change, ...]]
+
 # the decisions of the toolkit that a finding rests on
 _DECISIONS = {
     "NVS105": ("requirements",),
@@ -36,7 +38,6 @@ _DECISIONS = {
     "NVS110": ("capabilities",),
     "NVS113": ("devices", "mode"),
 }
-Facts = tuple[tuple[str, ...], tuple[Change, ...]]
 
 
 @frozen
