@@ -41,8 +41,13 @@ def places_of(search: Search) -> tuple[SearchPlace, ...]:
 
     def variant(directory: str) -> bool:
         """A subdirectory, for kinds of CPUs alone, of another directory of the search."""
-        below = (directory[len(other) + 1 :].split("/") for other in every if directory.startswith(f"{other}/"))
-        return any(parts[0] == "glibc-hwcaps" or _CPU_NAMES.issuperset(parts) for parts in below)
+        at = directory.find("/")
+        while at >= 0:
+            parts = directory[at + 1 :].split("/")
+            if directory[:at] in every and (parts[0] == "glibc-hwcaps" or _CPU_NAMES.issuperset(parts)):
+                return True
+            at = directory.find("/", at + 1)
+        return False
 
     asked_cache = any(c.stage == "cache" for c in search.candidates)
     rows: dict[tuple[str, str], list[str]] = {}

@@ -10,16 +10,31 @@ from nvsim.rootfs.resolve import Resolved, Resolver
 
 def has_magic(text: str) -> bool:
     """Whether `text` holds a pattern character."""
-    return any(c in text for c in "*?[")
+    return "*" in text or "?" in text or "[" in text
 
 
 def glob(resolver: Resolver, pattern: str) -> tuple[str, ...]:
     """The existing paths that match an absolute pattern, in byte order. A leading dot must be matched literally."""
     found = [""]
-    parts = [p for p in pattern.split("/") if p]
-    for part in parts:
+    for part in _steps(pattern):
         found = [path for directory in found for path in _matches(resolver, directory, part)]
     return tuple(sorted(path or "/" for path in found))
+
+
+def _steps(pattern: str) -> list[str]:
+    """The components of a pattern; those without a pattern character that follow each other are one step."""
+    steps: list[str] = []
+    plain = False
+    for part in pattern.split("/"):
+        if not part:
+            continue
+        magic = has_magic(part)
+        if plain and not magic:
+            steps[-1] += f"/{part}"
+        else:
+            steps.append(part)
+        plain = not magic
+    return steps
 
 
 def _matches(resolver: Resolver, directory: str, part: str) -> list[str]:

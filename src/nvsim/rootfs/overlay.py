@@ -11,6 +11,8 @@ from nvsim.memo import Memo
 from nvsim.rootfs.node import Directory, Node, Origin, with_origin
 from nvsim.rootfs.tree import Paths, Tree, join, names_index, parent_of
 
+MOST_DIRECTORIES = 20_000  # of a root, of which is remembered where they lie
+
 
 @frozen
 class Mount:
@@ -36,7 +38,7 @@ class RootFS:
     `memo` is what was derived of it (`nvsim.memo`).
     """
 
-    __slots__ = ("_changes", "_covers", "_mounts_at", "_names", "base", "memo", "mounts", "name", "paths")
+    __slots__ = ("_below", "_changes", "_covers", "_mounts_at", "_names", "base", "memo", "mounts", "name", "paths")
 
     def __init__(
         self,
@@ -52,6 +54,7 @@ class RootFS:
         self.mounts = mounts
         self._changes = changes if changes is not None else {}
         self._covers = covers if covers is not None else {}
+        self._below: dict[str, tuple[Tree, str] | None] = {}  # directory -> where what is in it lies; None = nowhere
         self._names: dict[str, tuple[str, ...]] | None = None
         self._mounts_at: dict[str, Mount] | None = None
 
@@ -60,12 +63,24 @@ class RootFS:
             return self._changes[path]
         if not self._covers:
             return self.base.node(path)
-        graft, hidden = self._cover(path)
-        if hidden:
-            return None
-        if graft is None:
-            return self.base.node(path)
-        return graft[0].node(graft[1])
+        if path in self._covers or path == "/":
+            graft, _ = self._cover(path)
+            return self.base.node(path) if graft is None else graft[0].node(graft[1])
+        directory = path.rpartition("/")[0]
+        try:
+            place = self._below[directory]
+        except KeyError:
+            place = self._place_below(directory)
+        return None if place is None else place[0].node(place[1] + path[len(directory) :])
+
+    def _place_below(self, directory: str) -> tuple[Tree, str] | None:
+        """The tree that serves what is in a directory ("" for the root), and the directory's path there; None = it is hidden."""
+        graft, hidden = self._cover(f"{directory}/.")  # "." is no name of a file
+        place = None if hidden else (self.base, directory) if graft is None else (graft[0], graft[1].removesuffix("/."))
+        if len(self._below) >= MOST_DIRECTORIES:
+            self._below.clear()
+        self._below[directory] = place
+        return place
 
     def names(self, path: str) -> tuple[str, ...]:
         if self._names is None:
@@ -161,7 +176,9 @@ class Editor:
     def mount_node(self, mount: Mount, node: Node, origin: Origin) -> None:
         """Bind one file, device or socket: it keeps its identity and hides what was at `mount.dst`."""
         self.put(mount.dst, with_origin(node, origin))
-        self._own().mounts += (mount,)
+        root = self._own()
+        root.mounts += (mount,)
+        root._mounts_at = None
 
     def mount_directory(self, mount: Mount, tree: Tree, top: str, origin: Origin) -> None:
         """Bind the directory `top` of `tree` at `mount.dst`; an empty `MemoryTree` makes a tmpfs."""
@@ -171,7 +188,9 @@ class Editor:
         self.put(mount.dst, with_origin(source, origin))
         root = self._own()
         root._covers[mount.dst] = _Graft(tree, top)
+        root._below.clear()
         root.mounts += (mount,)
+        root._mounts_at = None
 
     def freeze(self) -> RootFS:
         """The root as edited so far. Later edits of this editor do not change it."""
@@ -186,7 +205,6 @@ class Editor:
             self._root = root
             self._owned = True
         root._names = None
-        root._mounts_at = None
         return root
 
     def _hide_below(self, path: str) -> None:
@@ -197,3 +215,4 @@ class Editor:
         for covered in [p for p in root._covers if p.startswith(below)]:
             del root._covers[covered]
         root._covers[path] = None
+        root._below.clear()

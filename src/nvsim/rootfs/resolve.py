@@ -6,12 +6,13 @@ at most 255 bytes and a path 4095. Nothing outside the tree is ever looked at.
 
 from __future__ import annotations
 
-from nvsim.frozen import evolve, frozen
+from nvsim.frozen import frozen
 from nvsim.rootfs.node import Directory, Node, Symlink
 from nvsim.rootfs.tree import Paths, Tree, join, parent_of
 
 MAX_LINKS = 40  # as many can be followed; one more fails (ELOOP)
 NAME_MAX = 255
+_SHORT = NAME_MAX // 4  # characters, which take no more bytes than that
 PATH_MAX = 4096  # with the terminating NUL
 MOST_PATHS = 20_000  # that are remembered of one tree and user
 
@@ -131,9 +132,9 @@ class Resolver:
             return PathError("ENOTDIR", start.path, links=start.links)
         if self.uid and not self._may_search(start.node):
             return PathError("EACCES", start.path, links=start.links)
-        if len(name) > NAME_MAX or len(name.encode("utf-8", "surrogateescape")) > NAME_MAX:
-            return PathError("ENAMETOOLONG", join(start.path, name), links=start.links)
-        here = join(start.path, name)
+        here = f"/{name}" if start.path == "/" else f"{start.path}/{name}"
+        if len(name) > _SHORT and len(name.encode("utf-8", "surrogateescape")) > NAME_MAX:
+            return PathError("ENAMETOOLONG", here, links=start.links)
         node = self.tree.node(here)
         if node is None:
             return PathError("ENOENT", here, start.path, name, start.links)
@@ -148,7 +149,8 @@ class Resolver:
         links = (*start.links, here)
         if not link.target:
             return PathError("ENOENT", here, links=links)
-        current = evolve(self._root() if link.target.startswith("/") else start, links=links)
+        first = self._root() if link.target.startswith("/") else start
+        current = Resolved(first.path, first.node, links)
         parts = [p for p in link.target.split("/") if p and p != "."]
         for i, part in enumerate(parts):
             if part == "..":

@@ -129,12 +129,7 @@ class Engine:
 
     def wanting_flags(self, name: str) -> tuple[str, ...] | None:
         """The flags of which one must be given for a file of this base name to be mounted; () = always, None = never."""
-        if name.startswith(WSL_LIBRARIES):
-            return ()
-        known = (*self.libraries(), *(("graphics", library) for library in GLX_WITHOUT_GLVND))
-        flags: list[tuple[str, ...]] = [BINARY_FLAGS[group] for group, names in BINARY_GROUPS if name.startswith(names)]
-        flags += [LIBRARY_FLAGS[group] for group, library in known if name.startswith(library)]
-        return tuple(dict.fromkeys(f for some in flags for f in some)) or None
+        return _wanting_flags(self.features, name)
 
     def driver_store(self) -> tuple[str, ...]:
         """The files of a WSL driver store that are mounted."""
@@ -150,6 +145,16 @@ class Engine:
 def _libraries(features: frozenset[str]) -> tuple[tuple[str, str], ...]:
     every = [(group, name) for group, names in LIBRARY_GROUPS for name in names]
     return tuple(x for x in every if f"lib {x[1]}" not in _FEATURES or f"lib {x[1]}" in features)
+
+
+@lru_cache(maxsize=2048)
+def _wanting_flags(features: frozenset[str], name: str) -> tuple[str, ...] | None:
+    if name.startswith(WSL_LIBRARIES):
+        return ()
+    known = (*_libraries(features), *(("graphics", library) for library in GLX_WITHOUT_GLVND))
+    flags: list[tuple[str, ...]] = [BINARY_FLAGS[group] for group, names in BINARY_GROUPS if name.startswith(names)]
+    flags += [LIBRARY_FLAGS[group] for group, library in known if name.startswith(library)]
+    return tuple(dict.fromkeys(f for some in flags for f in some)) or None
 
 
 def engine_named(name: str) -> Engine:
