@@ -11,10 +11,11 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from attrs import define as _define
-from attrs import evolve, field, fields, has
+from attrs import evolve as attrs_evolve
+from attrs import field, fields, has
 
 if TYPE_CHECKING:
-    from attrs import define, frozen
+    from attrs import define, evolve, frozen
 
 __all__ = ["define", "evolve", "field", "fields", "frozen", "has"]
 
@@ -28,6 +29,20 @@ if not TYPE_CHECKING:
     def define(cls=None, /, *, eq=True):
         """A class of state with slots; its instances have no hash unless `eq` is False."""
         return _made(cls, False, eq) if cls is not None else lambda made: _made(made, False, eq)
+
+    def evolve(inst, /, **changes):
+        """A copy with other values of some fields, named as the initialiser names them."""
+        cls = inst.__class__
+        plan = cls.__dict__.get("_evolved")
+        if plan is None:
+            plan = cls._evolved = _evolution(cls)
+        taken, places = plan
+        if places is None or not places.keys() >= changes.keys():  # a name that there is not: attrs says so
+            return attrs_evolve(inst, **changes)
+        values = [*taken(inst)]
+        for name, value in changes.items():
+            values[places[name]] = value
+        return cls(*values)
 
 
 def _made(cls: type, immutable: bool, eq: bool) -> type:
@@ -50,6 +65,14 @@ def _made(cls: type, immutable: bool, eq: bool) -> type:
 def _getter(names: list[str]) -> attrgetter[Any]:
     """The values of these attributes, in a tuple where there are several."""
     return attrgetter(*names) if names else attrgetter("__class__")
+
+
+def _evolution(cls: type) -> tuple[attrgetter[Any], dict[str, int] | None]:
+    """What a copy takes over: the values of the fields in the initialiser's order, and the place of each. Without places attrs makes the
+    copy: where there are few fields, or where values are given by name alone."""
+    taken = [a for a in fields(cls) if a.init]
+    plain = len(taken) > 1 and not any(a.kw_only for a in taken)
+    return _getter([a.name for a in taken]), {a.alias: i for i, a in enumerate(taken)} if plain else None
 
 
 def _equal(self: Any, other: Any) -> Any:

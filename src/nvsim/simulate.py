@@ -37,7 +37,7 @@ from nvsim.scenario.messages import Lookup, look_up
 from nvsim.scenario.messages_inner import Inner, inner_of
 from nvsim.scenario.messages_runtimes import EXECVP
 from nvsim.scenario.model import Scenario, Settings
-from nvsim.scenario.processes import KeptProcesses
+from nvsim.scenario.processes import KeptProcesses, seen_inside
 from nvsim.toolkit.request import ContainerRequest
 
 MOST_RESULTS = 32  # whole answers that are kept with an image; they hold every search of a loader
@@ -205,7 +205,10 @@ def _cuda(result: Result) -> CudaAnswer | None:
     loaded = tuple(o.path for o in (*main.outcome.objects, *new) if o.path)
     scenario = result.scenario
     machine = _machine(scenario)
-    return cuda_answer(scenario.host, injected.rootfs, result.process, main.lookup.path, machine, loaded)
+    host, rootfs, program = scenario.host, injected.rootfs, main.lookup.path
+    process = seen_inside(result.process, main)
+    key = (Same(host), process, program, machine, loaded)
+    return rootfs.memo.get("cuda", key, lambda: cuda_answer(host, rootfs, process, program, machine, loaded))
 
 
 def _unique(items: list[str]) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from nvsim.frozen import frozen
 from nvsim.rootfs.node import Directory, Node, Symlink
-from nvsim.rootfs.tree import Paths, Tree, join, parent_of
+from nvsim.rootfs.tree import Paths, Tree, parent_of
 
 MAX_LINKS = 40  # as many can be followed; one more fails (ELOOP)
 NAME_MAX = 255

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from typing import Any
 
 from nvsim.frozen import evolve
@@ -31,7 +32,7 @@ _ARGV = ("nvidia-container-runtime", "create", "--bundle", BUNDLE, "container")
 _READ_NAMES = (
     "NVIDIA_",
     "CUDA_VERSION=",
-)  # beginnings of the variables that the runtime reads, beside those that swarm-resource names
+)  # beginnings of variables that it reads, beside those that swarm-resource names
 MOST_RUNS = 48  # of the runtime that are kept with a host
 
 
@@ -52,13 +53,18 @@ def run_on(
 
 
 def _seen_by_runtime(oci: dict[str, Any], config: str | None) -> dict[str, Any]:
-    """The config without the arguments, the working directory and the variables that no step of the runtime looks at. An entry that is no
-    assignment stays, as it is an error; with a swarm-resource in config.toml any variable may be one that counts."""
+    """The config without the arguments, the working directory and the variables that no step of the runtime looks at."""
     process = oci["process"]
-    env = process["env"]
-    if "swarm-resource" not in (config or ""):
-        env = [entry for entry in env if entry.startswith(_READ_NAMES) or "=" not in entry]
+    env = read_variables(process["env"], config)
     return {**oci, "process": {**process, "args": [], "cwd": "/", "env": env}}
+
+
+def read_variables(env: Iterable[str], config: str | None) -> tuple[str, ...]:
+    """The variables of a container that the toolkit with this config.toml may read. An entry that is no assignment stays, as it is an
+    error; with a swarm-resource any variable may be one that counts."""
+    if "swarm-resource" in (config or ""):
+        return tuple(env)
+    return tuple(entry for entry in env if entry.startswith(_READ_NAMES) or "=" not in entry)
 
 
 def _run_on(

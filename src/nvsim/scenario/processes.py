@@ -53,13 +53,11 @@ class KeptProcesses:
         """What comes of `process`. It is tried without the variables that speak to the toolkit, of which only a wrapper or a script could
         make use; where one took part, the process has all of them."""
         rest = (dlopen, dlopen_from, speaker)
-        env = tuple(item for item in process.env if not item.startswith(_FOR_TOOLKIT))
-        if len(env) != len(process.env) and sum(map(len, process.env)) < _FEW_BYTES:
-            outer = Meant(process.argv)
-            if unwrap_once(outer) is outer:
-                result = self._kept(evolve(process, env=env), rest)
-                if _by_itself(result):
-                    return result
+        less = _without_toolkit(process)
+        if less is not process:
+            result = self._kept(less, rest)
+            if _by_itself(result):
+                return result
         return self._kept(process, rest)
 
     def _kept(self, process: Process, rest: tuple[tuple[str, ...], str, Speaker]) -> ProcessResult:
@@ -71,6 +69,20 @@ class KeptProcesses:
             lambda: self.run_process(self.rootfs, process, self.machine, self.programs, met, *rest),
             MOST_PROCESSES,
         )
+
+
+def seen_inside(process: Process, result: ProcessResult) -> Process:
+    """`process`, whose `result` is known, with those of its variables that can make a difference to what runs."""
+    return _without_toolkit(process) if _by_itself(result) else process
+
+
+def _without_toolkit(process: Process) -> Process:
+    """`process` without the variables that speak to the toolkit, unless a known wrapper is what it runs."""
+    env = tuple(item for item in process.env if not item.startswith(_FOR_TOOLKIT))
+    if len(env) == len(process.env) or sum(map(len, process.env)) >= _FEW_BYTES:
+        return process
+    outer = Meant(process.argv)
+    return evolve(process, env=env) if unwrap_once(outer) is outer else process
 
 
 def _by_itself(result: ProcessResult) -> bool:

@@ -19,11 +19,12 @@ from nvsim.rootfs.resolve import PathError, Resolved, resolve
 from nvsim.scenario.configuration import config_text
 from nvsim.scenario.engine import Process, capabilities_of
 from nvsim.scenario.engine_call import Call
-from nvsim.scenario.engine_runtime import run_on
+from nvsim.scenario.engine_runtime import read_variables, run_on
 from nvsim.scenario.engine_spec import oci_config
 from nvsim.scenario.model import Scenario
 from nvsim.toolkit.config import driver_root
 from nvsim.toolkit.config_unread import unread_keys
+from nvsim.toolkit.image import Caller
 from nvsim.toolkit.releases import release_of
 from nvsim.toolkit.request import Because, ContainerRequest
 from nvsim.toolkit.resolve import resolve_request
@@ -76,32 +77,60 @@ def decide(scenario: Scenario, process: Process, call: Call) -> ContainerRequest
         return ContainerRequest("cdi", "cdi", call.cdi_devices, because=(("route", why),))
     if call.who not in ("runtime", "hook"):
         return ContainerRequest("none", "none", because=(("route", Because("engine", call.because)),))
-    settings, host = scenario.settings, scenario.host
-    config = config_text(scenario)
-    platform = _platform(host, driver_root(config, release_of(toolkit_version(scenario))))
+    settings = scenario.settings
     env = process.env
     if call.cdi_devices and call.registry is not None:  # what the engine injected before is what the runtime sees
         env = merged_environment(env, call.registry.edits_for(call.cdi_devices)[0].env)
-    mounts = [(v.src, v.dst) for v in (*settings.volumes, *call.volumes)]
-    release_text = resolve(host.tree, "/etc/os-release")
+    config = config_text(scenario)
+    asked = _Asked(
+        "hook" if call.who == "hook" else "runtime",
+        read_variables(env, config),
+        config,
+        toolkit_version(scenario),
+        capabilities_of(settings),
+        tuple((v.src, v.dst) for v in (*settings.volumes, *call.volumes)),
+        (*settings.annotations, *call.annotations),
+        settings.mode or scenario.host.mode,
+    )
+    return scenario.host.memo.get("request", asked, lambda: _request(scenario.host, asked))
+
+
+@frozen
+class _Asked:
+    """All that the toolkit's decision follows from beside the host: who is called, the `env` that counts, and what settings and engine say."""
+
+    caller: Caller
+    env: tuple[str, ...]
+    config: str | None
+    version: str
+    bounding: tuple[str, ...]
+    mounts: tuple[tuple[str, str], ...]
+    annotations: tuple[tuple[str, str], ...]
+    mode: str | None
+
+
+def _request(host: HostProfile, asked: _Asked) -> ContainerRequest:
+    """What the toolkit of `host` decides."""
+    release = release_of(asked.version)
+    platform = _platform(host, driver_root(asked.config, release))
     request = resolve_request(
-        caller="hook" if call.who == "hook" else "runtime",
-        env=env,
-        config_toml=config,
-        toolkit_version=toolkit_version(scenario),
-        bounding=capabilities_of(settings),
-        mounts=mounts,
-        annotations=dict((*settings.annotations, *call.annotations)),
+        caller=asked.caller,
+        env=asked.env,
+        config_toml=asked.config,
+        toolkit_version=asked.version,
+        bounding=asked.bounding,
+        mounts=asked.mounts,
+        annotations=dict(asked.annotations),
         tegra=platform.tegra,
         nvml=platform.nvml,
         dxcore=platform.dxcore,
         gpu_names=platform.gpu_names,
         exists=lambda path: isinstance(resolve(host.tree, path), Resolved),
-        os_release=file_text(release_text),
-        mode=settings.mode or host.mode,
+        os_release=file_text(resolve(host.tree, "/etc/os-release")),
+        mode=asked.mode,
         properties=_properties(host),
     )
-    ignored = unread_keys(config or "", release_of(toolkit_version(scenario)))
+    ignored = unread_keys(asked.config or "", release)
     return evolve(request, assumptions=(*request.assumptions, *ignored)) if ignored else request
 
 

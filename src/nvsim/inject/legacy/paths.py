@@ -13,6 +13,7 @@ from nvsim.rootfs.resolve import NAME_MAX
 from nvsim.rootfs.tree import Tree
 
 MAX_LINKS = 20  # MAXSYMLINKS of <sys/param.h>
+_SHORT = NAME_MAX // 4  # characters, which take no more bytes than that
 _ERRNO_TEXT = {
     "EACCES": "Permission denied",
     "EEXIST": "File exists",
@@ -111,6 +112,7 @@ class Root:
         if not isinstance(start, Directory):
             raise failure(f"open failed: {self.shown}", "ENOENT" if start is None else "ENOTDIR")
         real: list[str] = []
+        here: Node | None = start  # what `real` leads to
         missing = links = 0
         todo = deque(path.split("/"))
         while todo:
@@ -122,17 +124,18 @@ class Root:
                     raise EngineFailure(f"path error: {path} resolves outside of {self.shown}")
                 if missing:
                     missing -= 1
-                elif not isinstance(self.node(_absolute(real)), Directory):
+                elif not isinstance(here, Directory):
                     raise failure("open failed: ..", "ENOTDIR")
                 real.pop()
+                here = self.node(_absolute(real))
                 continue
             if missing:
                 missing += 1
                 real.append(name)
                 continue
-            if not isinstance(self.node(_absolute(real)), Directory):
+            if not isinstance(here, Directory):
                 raise failure(f"path error: {self.shown}/{path}", "ENOTDIR")
-            if len(name.encode("utf-8", "surrogateescape")) > NAME_MAX:
+            if len(name) > _SHORT and len(name.encode("utf-8", "surrogateescape")) > NAME_MAX:
                 raise failure(f"path error: {self.shown}/{path}", "ENAMETOOLONG")
             node = self.node(_absolute([*real, name]))
             if node is None:
@@ -143,10 +146,11 @@ class Root:
                     raise failure(f"path error: {self.shown}/{path}", "ELOOP")
                 links += 1
                 if node.target.startswith("/"):
-                    real = []
+                    real, here = [], start
                 todo.extendleft(reversed(node.target.split("/")))
             else:
                 real.append(name)
+                here = node
         return _absolute(real) if real else ""
 
     def exists(self, path: str) -> bool:

@@ -16,7 +16,7 @@ from nvsim.host.profile import HostProfile
 from nvsim.inject.host_view import host_view
 from nvsim.inject.legacy.accounts import accounts_of
 from nvsim.inject.legacy.args import PROGRAM, Asked, CliArgs, UsageError, parse_args
-from nvsim.inject.legacy.container import container_facts, keep_compat
+from nvsim.inject.legacy.container import ContainerFacts, container_facts, keep_compat
 from nvsim.inject.legacy.devices import Selection, select_devices, select_mig_admin
 from nvsim.inject.legacy.engine import Engine, engine_named
 from nvsim.inject.legacy.host import DriverInfo, HostFacts, discover
@@ -101,10 +101,7 @@ def run_cli(
     """
     if isinstance(engine, str):
         engine = engine_named(engine)
-    accounts = accounts_of(host.tree)
-    args = parse_args(tuple(argv), engine, accounts)
-    if isinstance(args, Asked) and libc_version(process_loader(host, host.tree)[0].version) < _TOTAL_ORDER:
-        args = parse_args(tuple(argv), engine, accounts, total_order=False)
+    args = host.memo.get("cli-args", (tuple(argv), engine), lambda: _parsed(host, tuple(argv), engine))
     if isinstance(args, Asked):
         return CliRun(0, stdout=tuple(args.stdout.splitlines()), unknown=args.unknown)
     if isinstance(args, UsageError):
@@ -116,6 +113,14 @@ def run_cli(
         return CliRun(0, stdout=_report(host, args, engine, env))
     except _Stopped as e:
         return CliRun(1, stderr=str(e))
+
+
+def _parsed(host: HostProfile, argv: tuple[str, ...], engine: Engine) -> CliArgs | Asked | UsageError:
+    accounts = accounts_of(host.tree)
+    args = parse_args(argv, engine, accounts)
+    if isinstance(args, Asked) and libc_version(process_loader(host, host.tree)[0].version) < _TOTAL_ORDER:
+        return parse_args(argv, engine, accounts, total_order=False)
+    return args
 
 
 def _stage(prefix: str, work: Callable[[], _T]) -> _T:
@@ -196,6 +201,21 @@ def _configure(host: HostProfile, rootfs: Tree, args: CliArgs, engine: Engine, e
     driver = _detect(host, root, facts, args, engine, imex)
     _stage("requirement error", lambda: _requirements(args, driver.selected, facts))
     container, dropped = _stage("mount error", lambda: keep_compat(container, facts.version, engine))
+    seen = evolve(args, requirements=())  # what the steps follow from; containers that are alike get the same plan
+    key = (seen, engine, tuple(env.items()), container, dropped)
+    return host.memo.get("legacy-plan", key, lambda: _plan(root, facts, driver, seen, engine, container, dropped))
+
+
+def _plan(
+    root: Root,
+    facts: HostFacts,
+    driver: _Driver,
+    args: CliArgs,
+    engine: Engine,
+    container: ContainerFacts,
+    dropped: tuple[Skipped, ...],
+) -> InjectionPlan:
+    """The plan of ``configure``; `dropped` are compatibility libraries that are not used."""
     setting = Setting(
         root,
         args,
@@ -206,7 +226,7 @@ def _configure(host: HostProfile, rootfs: Tree, args: CliArgs, engine: Engine, e
         driver.mig_config,
         driver.mig_monitor,
         _caps_major(root.tree),
-        imex,
+        driver.imex,
         facts.stores[0] if facts.stores else None,
     )
     steps = plan_steps(setting)
