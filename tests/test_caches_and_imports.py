@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from elfwriter import write_elf
-from nvsim.elf.store import SETTLED, cache_info
+from nvsim.elf.cache_info import cache_info
+from nvsim.elf.store import SETTLED
 
 ENV = {k: v for k, v in os.environ.items() if not k.startswith(("NVSIM", "XDG"))}
 

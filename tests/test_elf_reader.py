@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 from elfwriter import Program, write_elf
 from nvsim.elf.facts import ElfFacts, VersionNeed
 from nvsim.elf.fast import OddError, read_fast
-from nvsim.elf.header import HEAD, MAGIC, header_size, read_header
+from nvsim.elf.header import header_size, read_header
 from nvsim.elf.reader import read_elf
 from nvsim.elf.reference import read_reference
+from nvsim.elf.terms import HEAD, MAGIC
 from nvsim.errors import InputError
 
 NAMES = st.sampled_from(["libcuda.so.1", "libfoo.so", "libc.so.6", "x", "libü.so", "a b"])

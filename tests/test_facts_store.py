@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 
 from elfwriter import write_elf
 from nvsim.elf import segments
+from nvsim.elf.cache_info import cache_info, clean_cache
 from nvsim.elf.facts import ElfFacts, LoaderFacts, VersionNeed
 from nvsim.elf.segments import add_records, open_segments
-from nvsim.elf.store import BinaryFacts, FactsStore, cache_folder, cache_info, clean_cache, identity_of
+from nvsim.elf.store import BinaryFacts, FactsStore, cache_folder, identity_of
 from nvsim.rootfs.directory import DirectoryTree
 from nvsim.rootfs.node import File
 from nvsim.rootfs.tree import walk
@@ -233,7 +234,7 @@ def test_processes_that_write_at_once_do_not_harm_each_other(tmp_path: Path) -> 
 def test_other_code_does_not_see_the_facts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with store(tmp_path) as first:
         first.keep(IDENTITY, FACTS)
-    monkeypatch.setattr("nvsim.elf.store._fingerprint", lambda: "00000000")
+    monkeypatch.setattr("nvsim.elf.store.fingerprint", lambda: "00000000")
     assert store(tmp_path).find(IDENTITY) is None
     assert cache_info(str(tmp_path)).files == 1
 

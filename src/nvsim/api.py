@@ -15,9 +15,10 @@ from nvsim.diagnosis.catalogue import CATALOGUE, Entry
 from nvsim.diagnosis.diff import Difference
 from nvsim.diagnosis.diff import compare as _compare
 from nvsim.diagnosis.explain import diagnose as _diagnose
+from nvsim.diagnosis.fix import Fix
 from nvsim.diagnosis.fix import find_fix as _find_fix
 from nvsim.diagnosis.linkage import Linkage, find_program, link
-from nvsim.diagnosis.model import Diagnosis, Finding, Fix
+from nvsim.diagnosis.model import Diagnosis, Finding
 from nvsim.errors import InputError, NvsimError, UnsupportedError
 from nvsim.host.profile import HostProfile
 from nvsim.host.read import list_hosts as _list_hosts

@@ -9,15 +9,18 @@ from __future__ import annotations
 import json
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from nvsim.errors import InputError
 from nvsim.frozen import frozen
 from nvsim.loader.outcome import DlopenCall, DlopenResult, Outcome
 from nvsim.rootfs.glob import glob
-from nvsim.rootfs.node import Behaviour, File
+from nvsim.rootfs.node import File
 from nvsim.rootfs.resolve import Resolved, Resolver
 from nvsim.rootfs.tree import derived
+
+if TYPE_CHECKING:
+    from nvsim.rootfs.behaviour import Behaviour
 
 FORMAT = "nvsim-program/1"
 NEEDS = ("kernel-driver", "gpu", "uvm")

@@ -28,7 +28,7 @@ def _folder() -> str:
 @output_options()
 def info(output: Output) -> None:
     """Where the cache is, and how much is in it."""
-    from nvsim.elf.store import cache_info
+    from nvsim.elf.cache_info import cache_info
 
     found = cache_info(_folder())
     if output.form == "json":
@@ -42,7 +42,7 @@ def info(output: Output) -> None:
 @output_options()
 def clean(output: Output) -> None:
     """Remove everything; the next call reads the files again."""
-    from nvsim.elf.store import clean_cache
+    from nvsim.elf.cache_info import clean_cache
 
     found = clean_cache(_folder())
     if output.form == "json":

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from nvsim.diagnosis.explain import with_changes, works
 from nvsim.diagnosis.find import find
-from nvsim.diagnosis.model import Fix
 from nvsim.errors import InputError
+from nvsim.frozen import frozen
 from nvsim.simulate import Result, simulate
 
 if TYPE_CHECKING:
@@ -18,6 +18,15 @@ if TYPE_CHECKING:
     from nvsim.scenario.model import Scenario
 
 _MAX_TRIED = 200
+
+
+@frozen
+class Fix:
+    """A smallest set of changes after which everything works. `results`: the verified predictions, one a scenario."""
+
+    changes: tuple[Change, ...]
+    results: tuple[Result, ...]
+    tried: int = 0
 
 
 def find_fix(scenarios: tuple[Scenario, ...], programs: tuple[KnownProgram, ...]) -> Fix | None:

@@ -1,4 +1,4 @@
-"""`Finding`, `Fix` and `Diagnosis`: why a prediction is what it is, and what was verified to help."""
+"""`Finding` and `Diagnosis`: why a prediction is what it is, and what was verified to help."""
 
 from __future__ import annotations
 
@@ -41,15 +41,6 @@ class Finding:
     fixes: tuple[Proposal, ...] = ()
     advice: str = ""
     after: tuple[Change, ...] = ()
-
-
-@frozen
-class Fix:
-    """A smallest set of changes after which everything works. `results`: the verified predictions, one a scenario."""
-
-    changes: tuple[Change, ...]
-    results: tuple[Result, ...]
-    tried: int = 0
 
 
 @frozen

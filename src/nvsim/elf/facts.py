@@ -29,7 +29,7 @@ class ElfFacts:
     `undef_lazy` (those of DT_JMPREL: bound at the first call, unless `flags_1` holds DF_1_NOW) are in relocation order, strong
     references only, written NAME or NAME@VERSION. `stack` is "rw", "rwx" or None (no PT_GNU_STACK). `truncate` says that the file ends
     after that many bytes, which is too early. `malformed` is what a loader objects to although the ELF magic is there, in the words of
-    glibc where it has some (see `nvsim.elf.header`). `entry` False: e_entry is 0, as in most shared libraries: run as a program, it jumps to
+    glibc where it has some (see `nvsim.elf.terms`). `entry` False: e_entry is 0, as in most shared libraries: run as a program, it jumps to
     where it is mapped and crashes.
     """
 

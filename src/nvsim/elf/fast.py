@@ -11,8 +11,9 @@ import struct
 import sys
 
 from nvsim.elf.facts import ElfFacts, VersionNeed
-from nvsim.elf.header import NO_LOAD, UNALIGNED, UNALIGNED_ADDRESS, Header
+from nvsim.elf.header import Header
 from nvsim.elf.notes import abi_tag, isa_needed
+from nvsim.elf.terms import NO_LOAD, UNALIGNED, UNALIGNED_ADDRESS
 
 PT_LOAD, PT_DYNAMIC, PT_INTERP, PT_NOTE, PT_TLS = 1, 2, 3, 4, 7
 PT_GNU_STACK, PT_GNU_PROPERTY = 0x6474E551, 0x6474E553

@@ -7,60 +7,13 @@ Shared by both readers (`nvsim.elf.fast`, `nvsim.elf.reference`). The order and 
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
-from types import MappingProxyType
 
+from nvsim.elf.terms import PHENTSIZE, machine_name
 from nvsim.frozen import frozen
 
-MAGIC = b"\x7fELF"
-HEAD = 4096  # bytes from the start of the file that hold the header and, in any usual file, the program headers
-
-MACHINE_NAMES: Mapping[int, str] = MappingProxyType(
-    {
-        2: "sparc",
-        3: "i386",
-        4: "m68k",
-        8: "mips",
-        15: "parisc",
-        18: "sparc32plus",
-        20: "ppc",
-        21: "ppc64",
-        22: "s390",
-        40: "arm",
-        42: "sh",
-        43: "sparcv9",
-        50: "ia64",
-        62: "x86_64",
-        183: "aarch64",
-        243: "riscv",
-        252: "csky",
-        258: "loongarch",
-        0x9026: "alpha",
-    }
-)
 _TYPE_NAMES = {0: "NONE", 1: "REL", 2: "EXEC", 3: "DYN", 4: "CORE"}
 
-PHENTSIZE = "ELF file's phentsize not the expected size"
-NO_PROGRAM_HEADERS = "cannot read file data"
-NO_LOAD = "object file has no loadable segments"
-UNALIGNED_ADDRESS = "ELF load command address/offset not page-aligned"
-UNALIGNED = "ELF load command alignment not page-aligned"
-BAD_INTERP = "PT_INTERP is not a path"
-BAD_DYNAMIC = "the dynamic section cannot be used"
-
 _ABI_VERSIONS_GNU = 4  # EI_ABIVERSION values that glibc accepts with ELFOSABI_GNU (libc-abis)
-
-
-def machine_name(number: int) -> str:
-    """The name of an e_machine value: "x86_64", ...; "em_N" for one without a name here."""
-    return MACHINE_NAMES.get(number, f"em_{number}")
-
-
-def machine_number(name: str) -> int | None:
-    """The e_machine value of a name of `machine_name`, or None."""
-    if name.startswith("em_") and name[3:].isdigit():
-        return int(name[3:])
-    return next((number for number, known in MACHINE_NAMES.items() if known == name), None)
 
 
 @frozen

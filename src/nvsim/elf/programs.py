@@ -12,7 +12,7 @@ import struct
 from collections.abc import Iterator
 
 from nvsim.elf.facts import LdconfigFacts, LoaderFacts
-from nvsim.elf.header import machine_name
+from nvsim.elf.terms import machine_name
 from nvsim.frozen import evolve
 
 _RELEASE = re.compile(rb"(?:stable|development) release version (\d+\.\d+)")

@@ -8,8 +8,9 @@ from typing import BinaryIO
 
 from nvsim.elf.facts import ElfFacts
 from nvsim.elf.fast import OddError, read_fast
-from nvsim.elf.header import HEAD, MAGIC, Header, header_size, machine_name, read_header
+from nvsim.elf.header import Header, header_size, read_header
 from nvsim.elf.reference import MOST_SYMBOLS, read_reference
+from nvsim.elf.terms import HEAD, MAGIC, machine_name
 from nvsim.errors import InputError
 
 

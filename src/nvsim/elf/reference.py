@@ -10,17 +10,17 @@ from contextlib import suppress
 from typing import Any, BinaryIO
 
 from nvsim.elf.facts import ElfFacts, VersionNeed
-from nvsim.elf.header import (
+from nvsim.elf.header import Header
+from nvsim.elf.notes import abi_tag, isa_needed
+from nvsim.elf.terms import (
     BAD_DYNAMIC,
     BAD_INTERP,
     NO_LOAD,
     NO_PROGRAM_HEADERS,
     UNALIGNED,
     UNALIGNED_ADDRESS,
-    Header,
     machine_number,
 )
-from nvsim.elf.notes import abi_tag, isa_needed
 
 _PAGE = 4096
 _MOST_HEADERS = 512

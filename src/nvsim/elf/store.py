@@ -52,16 +52,6 @@ class BinaryFacts:
     ldconfig: LdconfigFacts | None = None
 
 
-@frozen
-class CacheInfo:
-    """What is on disk: folder, files and bytes of all versions, and the records that this version of the code can use."""
-
-    folder: str
-    files: int
-    bytes: int
-    records: int
-
-
 def identity_of(st: os.stat_result) -> Identity:
     """The identity of a file: device, inode, size, mtime and ctime in ns."""
     return (st.st_dev, st.st_ino, st.st_size, st.st_mtime_ns, st.st_ctime_ns)
@@ -83,8 +73,8 @@ class FactsStore:
         self._facts: dict[bytes, BinaryFacts] = {}
         self._new: dict[bytes, bytes] = {}
         self._clock = clock
-        self._version = "" if folder is None else _fingerprint()
-        self._disk = None if self.folder is None else open_segments(self.folder, _family(self._version))
+        self._version = "" if folder is None else fingerprint()
+        self._disk = None if self.folder is None else open_segments(self.folder, family(self._version))
 
     def find(self, identity: Identity, *, program: bool = False) -> BinaryFacts | None:
         """The facts of the file with this identity, None when they are not known.
@@ -174,27 +164,7 @@ def cache_folder(environ: Mapping[str, str]) -> str | None:
     return os.path.join(base, "nvsim")
 
 
-def cache_info(folder: str) -> CacheInfo:
-    """What is on disk now."""
-    files = _cache_files(folder)
-    segments = open_segments(folder, _family(_fingerprint())).segments
-    return CacheInfo(folder, len(files), sum(size for _, size, _ in files), sum(s.count for _, s in segments))
-
-
-def clean_cache(folder: str) -> CacheInfo:
-    """Remove every file of the cache; the answer is what was there. Raises `InputError` for a file that cannot be removed."""
-    before = cache_info(folder)
-    for path, _, _ in _cache_files(folder):
-        try:
-            os.unlink(path)
-        except FileNotFoundError:
-            continue
-        except OSError as e:
-            raise InputError(f"cannot be removed: {e.strerror}", source=path) from None
-    return before
-
-
-def _cache_files(folder: str) -> list[tuple[str, int, float]]:
+def cache_files(folder: str) -> list[tuple[str, int, float]]:
     """(path, size, time of last use) of every file of the cache, of any version."""
     out = []
     try:
@@ -209,7 +179,7 @@ def _cache_files(folder: str) -> list[tuple[str, int, float]]:
 
 def _bound(folder: str, limit: int) -> None:
     """Remove the files that were used least recently until `limit` bytes are left."""
-    files = sorted(_cache_files(folder), key=lambda f: -f[2])
+    files = sorted(cache_files(folder), key=lambda f: -f[2])
     total = 0
     for path, size, _ in files:
         total += size
@@ -220,11 +190,11 @@ def _bound(folder: str, limit: int) -> None:
                 return
 
 
-def _family(version: str) -> str:
+def family(version: str) -> str:
     return f"elf-{version}-"
 
 
-def _fingerprint() -> str:
+def fingerprint() -> str:
     """Eight hex digits that change whenever a module does that has a part in the facts."""
     here = os.path.dirname(__file__)
     others = [os.path.join(os.path.dirname(here), name) for name in _PARTS]

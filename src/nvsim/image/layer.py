@@ -15,9 +15,9 @@ from collections.abc import Callable
 from typing import IO, Any
 
 from nvsim.elf.facts import ElfFacts
-from nvsim.elf.header import HEAD, MAGIC
 from nvsim.elf.reader import read_elf
 from nvsim.elf.store import FactsStore, is_program_name
+from nvsim.elf.terms import HEAD, MAGIC
 from nvsim.errors import InputError
 from nvsim.image.stream import ForwardStream, members, open_stream, sound
 from nvsim.rootfs.content import TEXT_LIMIT, content_of, read_content

@@ -7,7 +7,7 @@ Linux ``fs/exec.c``, ``fs/binfmt_script.c``, ``fs/binfmt_elf.c``; execve(2). Wha
 from __future__ import annotations
 
 from nvsim.elf.facts import ElfFacts
-from nvsim.elf.header import NO_PROGRAM_HEADERS, PHENTSIZE
+from nvsim.elf.terms import NO_PROGRAM_HEADERS, PHENTSIZE
 from nvsim.frozen import frozen
 from nvsim.loader.access import may_execute, mount_flags
 from nvsim.loader.outcome import ExecStep, Machine, ProcessRequest

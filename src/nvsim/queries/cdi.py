@@ -20,7 +20,8 @@ from nvsim.inject.generate.host import CdiHost, Nvml, NvmlGpu, NvmlMig
 from nvsim.inject.hooks.command import DEFAULT_STATE, ContainerState, run_hook
 from nvsim.inject.hooks.effects import random_parts, tree_changes
 from nvsim.inject.log import ToolFailure
-from nvsim.rootfs.node import Behaviour, File, FileFacts, Node, Origin, Special, Symlink
+from nvsim.rootfs.behaviour import Behaviour
+from nvsim.rootfs.node import File, FileFacts, Node, Origin, Special, Symlink
 from nvsim.rootfs.overlay import RootFS
 from nvsim.rootfs.resolve import Resolved, Resolver
 from nvsim.rootfs.tree import MemoryTree, Tree

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from nvsim.diagnosis.model import Diagnosis, Finding, Fix
-from nvsim.inject.plan import InjectionPlan
-from nvsim.loader.outcome import Search
 from nvsim.rootfs.node import File
 from nvsim.rootfs.resolve import Resolved, resolve
-from nvsim.rootfs.tree import Tree
 from nvsim.scenario.cuda import ERRORS, CudaAnswer
-from nvsim.simulate import ProcessResult, Result
-from nvsim.toolkit.request import Because, ContainerRequest
+
+if TYPE_CHECKING:
+    from nvsim.diagnosis.fix import Fix
+    from nvsim.diagnosis.model import Diagnosis, Finding
+    from nvsim.inject.plan import InjectionPlan
+    from nvsim.loader.outcome import Search
+    from nvsim.rootfs.tree import Tree
+    from nvsim.simulate import ProcessResult, Result
+    from nvsim.toolkit.request import Because, ContainerRequest
 
 
 def result_json(diagnosis: Diagnosis) -> dict[str, Any]:

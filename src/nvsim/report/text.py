@@ -6,13 +6,17 @@ Every line is read off the result. Tables of several hosts are `nvsim.report.tab
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from nvsim.diagnosis.find import find
 from nvsim.diagnosis.find_driver import uses_cuda
-from nvsim.diagnosis.model import Diagnosis, Finding, Fix, Proposal
 from nvsim.report.style import PLAIN, Style, columns, short, wrapped
 from nvsim.scenario.cuda import ERRORS
-from nvsim.simulate import ProcessResult, Result
+
+if TYPE_CHECKING:
+    from nvsim.diagnosis.fix import Fix
+    from nvsim.diagnosis.model import Diagnosis, Finding, Proposal
+    from nvsim.simulate import ProcessResult, Result
 
 _LOADER_SAYS = ("ERROR: ld.so: ", "warning: debug option ")
 _SHOWN_LINES = 12

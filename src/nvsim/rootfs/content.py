@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 
 from nvsim.elf.facts import ElfFacts
-from nvsim.elf.header import HEAD, MAGIC
+from nvsim.elf.terms import HEAD, MAGIC
 from nvsim.ldcache import parse_cache
 from nvsim.rootfs.node import FileFacts
 

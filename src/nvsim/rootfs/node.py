@@ -6,11 +6,14 @@ What a file *contains* is a `FileFacts`; for a file of a real directory it is re
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nvsim.elf.facts import ElfFacts, LdconfigFacts, LoaderFacts
 from nvsim.frozen import evolve, field, frozen
-from nvsim.ldcache import LdCache
+
+if TYPE_CHECKING:
+    from nvsim.ldcache import LdCache
+    from nvsim.rootfs.behaviour import Behaviour
 
 
 @frozen
@@ -22,24 +25,6 @@ class Origin:
 
     def __str__(self) -> str:
         return f"{self.kind} {self.detail}".strip()
-
-
-@frozen
-class DlopenWish:
-    """A dlopen that a program is known to make: `flags` as RTLD_* bits, `caller` "main" or a library path."""
-
-    name: str
-    flags: int = 2
-    caller: str = "main"
-    required: bool = True
-
-
-@frozen
-class Behaviour:
-    """What a program is known to do once it runs: its dlopens in order, and its exit status when all goes well."""
-
-    dlopen: tuple[DlopenWish, ...] = ()
-    exit: int | None = None
 
 
 @frozen

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nvsim.elf.facts import (
     elf_from_json,
@@ -20,9 +20,7 @@ from nvsim.errors import InputError
 from nvsim.ldcache import CacheEntry, LdCache
 from nvsim.rootfs.node import (
     OPAQUE_FILE,
-    Behaviour,
     Directory,
-    DlopenWish,
     File,
     FileFacts,
     Node,
@@ -31,6 +29,9 @@ from nvsim.rootfs.node import (
     Symlink,
 )
 from nvsim.rootfs.tree import MemoryTree, Tree, walk
+
+if TYPE_CHECKING:
+    from nvsim.rootfs.behaviour import Behaviour
 
 FORMAT = "nvsim-tree/1"
 _CONTENTS = ("text", "elf", "ldcache", "json")
@@ -145,6 +146,8 @@ def _file_facts(entry: Mapping[str, Any]) -> FileFacts:
 
 
 def _behaviour(entry: Mapping[str, Any]) -> Behaviour:
+    from nvsim.rootfs.behaviour import Behaviour, DlopenWish
+
     data = entry.get("behaviour", {})
     wishes = tuple(
         DlopenWish(d["name"], int(d.get("flags", 2)), d.get("from", "main"), bool(d.get("required", True)))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from nvsim.elf.header import UNALIGNED, UNALIGNED_ADDRESS
+from nvsim.elf.terms import UNALIGNED, UNALIGNED_ADDRESS
 from nvsim.frozen import frozen
 from nvsim.loader.versions import libc_version
 
@@ -35,7 +35,7 @@ class GlibcRules:
       `exec_refused_early` -- ET_EXEC is refused while the file is verified (2.22 to 2.30). `pie_refused` -- so is a PIE (from 2.30).
       `no_exec_stack` -- dlopen does not make the stack executable (from 2.41).
       `page_alignment` -- a segment needs the alignment of a page, not its own (from 2.35); `unaligned_texts` -- the complaints, by what
-      `nvsim.elf.header` calls them.
+      `nvsim.elf.terms` calls them.
     Checks
       `isa_check` (from 2.33), `isa_from_note` -- the ISA property is seen only through PT_NOTE (to 2.36). `relr` (from 2.36).
       `loader_stays` -- ld.so is in the link map even when nobody needs it (from 2.41).

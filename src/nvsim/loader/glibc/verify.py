@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from nvsim.elf import header
+from nvsim.elf import terms
 from nvsim.elf.facts import ElfFacts
 from nvsim.frozen import evolve
 from nvsim.loader.glibc.tables import GlibcRules
@@ -21,7 +21,7 @@ _ENDLESS = ((1, 5), (1, 7), (1, 8), (1, 9))  # /dev/zero, full, random, urandom
 _HEADER_SIZE = {32: 52, 64: 64}
 _VERSION = "ELF file version does not match current one"
 _IN_HEADER = ("ELF file ABI version invalid", "nonzero padding in e_ident", _VERSION)
-_AFTER_TYPE = (header.PHENTSIZE, header.NO_PROGRAM_HEADERS)
+_AFTER_TYPE = (terms.PHENTSIZE, terms.NO_PROGRAM_HEADERS)
 
 
 def verify(
@@ -82,10 +82,10 @@ def refused(
 
     `stack_refused`: the stack is not executable and will not be made so.
     """
-    unaligned = (header.UNALIGNED_ADDRESS,) if rules.page_alignment else (header.UNALIGNED_ADDRESS, header.UNALIGNED)
+    unaligned = (terms.UNALIGNED_ADDRESS,) if rules.page_alignment else (terms.UNALIGNED_ADDRESS, terms.UNALIGNED)
     if elf.malformed is not None and elf.malformed in unaligned:
         return rules.unaligned_texts[elf.malformed], None
-    if elf.malformed == header.NO_LOAD:
+    if elf.malformed == terms.NO_LOAD:
         return elf.malformed, None
     if elf.type == "EXEC" and not open_exec:
         return "cannot dynamically load executable", None

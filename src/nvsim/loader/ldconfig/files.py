@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from nvsim.elf.facts import ElfFacts
-from nvsim.elf.header import BAD_DYNAMIC, BAD_INTERP, NO_PROGRAM_HEADERS, machine_number
+from nvsim.elf.terms import BAD_DYNAMIC, BAD_INTERP, NO_PROGRAM_HEADERS, machine_number
 from nvsim.frozen import frozen
 from nvsim.loader.ldconfig.job import Job
 from nvsim.rootfs.node import Directory, File, Node, Special
