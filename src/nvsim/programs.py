@@ -7,13 +7,14 @@ against a loader session. A program whose image entry tells its behaviour needs 
 from __future__ import annotations
 
 import json
+import os
 from fnmatch import fnmatchcase
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from nvsim.errors import InputError
 from nvsim.frozen import frozen
 from nvsim.loader.outcome import DlopenCall, DlopenResult, Outcome
+from nvsim.rootfs.datafile import FilePath, names_in
 from nvsim.rootfs.glob import glob
 from nvsim.rootfs.node import File
 from nvsim.rootfs.resolve import Resolved, Resolver
@@ -109,18 +110,19 @@ class ProgramRun:
         return next((s for s in self.steps if s.ok is False and s.step.required), None)
 
 
-def load_programs(folder: Path) -> tuple[KnownProgram, ...]:
+def load_programs(folder: FilePath) -> tuple[KnownProgram, ...]:
     """Every known program of a data directory, by name. Raises `InputError` for a broken file."""
-    return tuple(_program(path) for path in sorted(folder.glob("*.json")))
+    return tuple(_program(os.path.join(folder, f"{name}.json")) for name in names_in(folder))
 
 
-def _program(path: Path) -> KnownProgram:
+def _program(path: str) -> KnownProgram:
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        with open(path, encoding="utf-8") as file:
+            data = json.load(file)
     except (OSError, ValueError) as e:
-        raise InputError(f"cannot be read: {e}", source=str(path)) from None
+        raise InputError(f"cannot be read: {e}", source=path) from None
     if not isinstance(data, dict) or data.get("format") != FORMAT:
-        raise InputError(f"is no {FORMAT} file", source=str(path))
+        raise InputError(f"is no {FORMAT} file", source=path)
     try:
         match = Match(**{k: tuple(v) for k, v in data["match"].items()})
         steps = tuple(_step(s) for s in data["steps"])
@@ -128,7 +130,7 @@ def _program(path: Path) -> KnownProgram:
         sources, check = tuple(data.get("sources", ())), bool(data.get("check", False))
         return KnownProgram(data["name"], title, match, steps, data.get("exit"), sources, check, data.get("stdout", ""))
     except (KeyError, TypeError, AttributeError) as e:
-        raise InputError(f"is not a valid {FORMAT} file: {e}", source=str(path)) from None
+        raise InputError(f"is not a valid {FORMAT} file: {e}", source=path) from None
 
 
 def _step(data: dict[str, Any]) -> Step:

@@ -7,16 +7,16 @@ hand-written files are told by `nvsim.host.validate` before they come here. Rule
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
-from pathlib import Path
 from typing import Any
 
 from nvsim.host.cache import with_cache
 from nvsim.host.devices import device_entries, proc_entries, sys_entries
 from nvsim.host.place import Entries, alternative_entries, driver_entries, fill_all, variables
 from nvsim.host.toolkit import program_entries
-from nvsim.rootfs.datafile import canonical_entries, find_named, read_libc, read_object
+from nvsim.rootfs.datafile import FilePath, canonical_entries, find_named, read_libc, read_object
 
 LAYOUT_FORMAT = "nvsim-layout/1"
 DRIVER_FORMAT = "nvsim-driver/1"
@@ -25,9 +25,9 @@ _OF_ENGINE = ("engine_version", "engine_cdi")
 _DIRECTORIES = ("/dev", "/etc", "/opt", "/proc", "/root", "/run", "/sys", "/usr/bin", "/usr/lib", "/usr/sbin", "/var")
 
 
-def read_layout(name: str, data: Path) -> dict[str, Any]:
+def read_layout(name: str, data: FilePath) -> dict[str, Any]:
     """A layout with what it is based on merged in: objects key by key, everything else replaced; sources are collected."""
-    own = read_object(find_named(data / "layouts", name, "layout"), LAYOUT_FORMAT)
+    own = read_object(find_named(os.path.join(data, "layouts"), name, "layout"), LAYOUT_FORMAT)
     base = own.get("based_on")
     if base is None:
         return own
@@ -37,9 +37,9 @@ def read_layout(name: str, data: Path) -> dict[str, Any]:
     return merged
 
 
-def read_driver(name: str, data: Path) -> dict[str, Any]:
+def read_driver(name: str, data: FilePath) -> dict[str, Any]:
     """The driver set `name`."""
-    return read_object(find_named(data / "drivers", name, "driver set"), DRIVER_FORMAT)
+    return read_object(find_named(os.path.join(data, "drivers"), name, "driver set"), DRIVER_FORMAT)
 
 
 def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
@@ -53,7 +53,7 @@ def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
     return out
 
 
-def expand(profile: Mapping[str, Any], data: Path) -> dict[str, Any]:
+def expand(profile: Mapping[str, Any], data: FilePath) -> dict[str, Any]:
     """The expanded form of a valid composed profile. Raises `InputError` for a reference to something that does not exist."""
     overrides = profile.get("overrides", {})
     layout = merge(read_layout(profile["layout"], data), {k: v for k, v in overrides.items() if k != "tree"})
@@ -133,7 +133,11 @@ def _below_link(path: str, tree: Mapping[str, Any]) -> bool:
 
 
 def _root_tree(
-    layout: Mapping[str, Any], driver: Mapping[str, Any] | None, kernel: str, overrides: Mapping[str, Any], data: Path
+    layout: Mapping[str, Any],
+    driver: Mapping[str, Any] | None,
+    kernel: str,
+    overrides: Mapping[str, Any],
+    data: FilePath,
 ) -> Entries:
     """One root file system: C library, distribution, driver, overrides, and at last its ld.so.cache."""
     names = variables(driver, kernel)
@@ -160,7 +164,7 @@ def _root_tree(
     return with_cache(entries, facts, layout.get("ldcache", {}), layout["name"])
 
 
-def _libc(layout: Mapping[str, Any], data: Path) -> Mapping[str, Any]:
+def _libc(layout: Mapping[str, Any], data: FilePath) -> Mapping[str, Any]:
     """The layout's C library; an empty one for a host whose libc is not known."""
     if layout.get("libc") is None:
         return {"libc": {}, "tree": {}, "sources": [], "uncertain": ["the host's C library is not known"]}

@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import os
+from typing import TYPE_CHECKING
 
 import nvsim
 from nvsim.errors import InputError
 
+if TYPE_CHECKING:
+    from pathlib import Path
 
-def data_dir() -> Path:
+
+def data_folder() -> str:
     """The directory with ``drivers``, ``layouts``, ``libcs``, ``host_profiles``, ``images`` and ``programs``.
 
     Raises `InputError` when the installation has none.
     """
-    package = Path(nvsim.__file__).resolve().parent
-    for candidate in (package / "data", package.parent.parent / "data"):
-        if (candidate / "host_profiles").is_dir():
+    package = os.path.dirname(os.path.realpath(nvsim.__file__))
+    for above in (package, os.path.dirname(os.path.dirname(package))):
+        candidate = os.path.join(above, "data")
+        if os.path.isdir(os.path.join(candidate, "host_profiles")):
             return candidate
     raise InputError(f"the data files of nvsim are missing beside {package}", hint="install nvsim again")
+
+
+def data_dir() -> Path:
+    """`data_folder` as a path object."""
+    from pathlib import Path
+
+    return Path(data_folder())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from nvsim.errors import InputError, did_you_mean
@@ -13,19 +12,19 @@ from nvsim.host.profile import Driver, Gpu, HostProfile, KeptSpec, MigDevice, To
 from nvsim.host.toolkit import program_entries
 from nvsim.host.validate import check_profile
 from nvsim.loader.outcome import Cpu
-from nvsim.rootfs.datafile import canonical_entries, names_in, read_object
+from nvsim.rootfs.datafile import FilePath, canonical_entries, names_in, read_object
 from nvsim.rootfs.node import Origin
 from nvsim.rootfs.treefile import tree_from_json, tree_to_json
 
 FORMAT = "nvsim-host/1"
 
 
-def list_hosts(data: Path) -> tuple[str, ...]:
+def list_hosts(data: FilePath) -> tuple[str, ...]:
     """The names of the shipped profiles, sorted."""
-    return names_in(data / "host_profiles")
+    return names_in(os.path.join(data, "host_profiles"))
 
 
-def load_host(name_or_path: str, data: Path) -> HostProfile:
+def load_host(name_or_path: str, data: FilePath) -> HostProfile:
     """A shipped profile by name, or a profile from a file (a name with a slash or ending in .json or .gz).
 
     Raises `InputError`: unknown name (with near ones), unreadable file, broken JSON, or an invalid profile with all its faults.
@@ -34,20 +33,20 @@ def load_host(name_or_path: str, data: Path) -> HostProfile:
     return host_from_json(profile, data, source)
 
 
-def read_profile(name_or_path: str, data: Path) -> tuple[dict[str, Any], str]:
+def read_profile(name_or_path: str, data: FilePath) -> tuple[dict[str, Any], str]:
     """The profile's JSON as it stands in its file, and what to call it in messages. Raises `InputError`."""
-    shipped = data / "host_profiles" / f"{name_or_path}.json"
+    shipped = os.path.join(data, "host_profiles", f"{name_or_path}.json")
     is_path = "/" in name_or_path or name_or_path.endswith((".json", ".gz"))
-    if not is_path and name_or_path in names_in(data / "host_profiles"):
+    if not is_path and name_or_path in names_in(os.path.join(data, "host_profiles")):
         return read_object(shipped, FORMAT), f"host_profiles/{name_or_path}.json"
     if is_path:
         if not os.path.lexists(name_or_path):
             raise InputError("no such file", source=name_or_path)
-        return read_object(Path(name_or_path), FORMAT, unique=True), name_or_path
+        return read_object(name_or_path, FORMAT, unique=True), name_or_path
     raise InputError(f"unknown host {name_or_path!r}", hint=did_you_mean(name_or_path, list_hosts(data)))
 
 
-def host_from_json(profile: Mapping[str, Any], data: Path, source: str = "host") -> HostProfile:
+def host_from_json(profile: Mapping[str, Any], data: FilePath, source: str = "host") -> HostProfile:
     """A `HostProfile` from the JSON of a composed, expanded or captured profile. Raises `InputError` with all faults."""
     check_profile(profile, data, source)
     if "layout" in profile:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 from nvsim.errors import InputError, did_you_mean
 from nvsim.frozen import frozen
-from nvsim.rootfs.datafile import names_in, read_object
+from nvsim.rootfs.datafile import FilePath, names_in, read_object
 from nvsim.rootfs.tree import is_canonical
 
 Problems = Iterator[tuple[str, str]]
@@ -29,7 +29,7 @@ class Fault:
         return f"{self.source}:{self.path}: {self.message}" if self.path else f"{self.source}: {self.message}"
 
 
-def check_profile(profile: Mapping[str, Any], data: Path, source: str) -> None:
+def check_profile(profile: Mapping[str, Any], data: FilePath, source: str) -> None:
     """Raises one `InputError` that tells every fault of the profile."""
     faults = faults_of_profile(profile, data, source)
     if faults:
@@ -39,7 +39,7 @@ def check_profile(profile: Mapping[str, Any], data: Path, source: str) -> None:
         )
 
 
-def faults_of_profile(profile: Any, data: Path, source: str) -> tuple[Fault, ...]:
+def faults_of_profile(profile: Any, data: FilePath, source: str) -> tuple[Fault, ...]:
     """Every fault of a ``nvsim-host/1`` object and of the layout that it names; () = it is valid."""
     if not isinstance(profile, Mapping):
         return (Fault(source, "", "must be an object"),)
@@ -51,36 +51,36 @@ def faults_of_profile(profile: Any, data: Path, source: str) -> tuple[Fault, ...
         problems.append(("", "a profile needs 'layout' (composed) or 'tree' (expanded)"))
     faults = [Fault(source, path, message) for path, message in problems]
     layout = profile.get("layout")
-    if isinstance(layout, str) and layout in names_in(data / "layouts"):
+    if isinstance(layout, str) and layout in names_in(os.path.join(data, "layouts")):
         faults += faults_of_layout(layout, data)
     return tuple(faults)
 
 
-def faults_of_layout(name: str, data: Path) -> tuple[Fault, ...]:
+def faults_of_layout(name: str, data: FilePath) -> tuple[Fault, ...]:
     """Every fault of a shipped layout."""
     source = f"layouts/{name}.json"
-    layout = read_object(data / "layouts" / f"{name}.json", LAYOUT_FORMAT)
+    layout = read_object(os.path.join(data, "layouts", f"{name}.json"), LAYOUT_FORMAT)
     problems = list(_object(_LAYOUT)(layout, ""))
     for key, folder in (("based_on", "layouts"), ("host", "layouts"), ("libc", "libcs")):
-        problems += _reference(layout.get(key), data / folder, key)
+        problems += _reference(layout.get(key), os.path.join(data, folder), key)
     return tuple(Fault(source, path, message) for path, message in problems)
 
 
-def _references(profile: Mapping[str, Any], data: Path) -> Problems:
-    yield from _reference(profile["layout"], data / "layouts", "layout")
+def _references(profile: Mapping[str, Any], data: FilePath) -> Problems:
+    yield from _reference(profile["layout"], os.path.join(data, "layouts"), "layout")
     driver = profile.get("driver")
     if isinstance(driver, Mapping):
-        yield from _reference(driver.get("set"), data / "drivers", "driver.set")
+        yield from _reference(driver.get("set"), os.path.join(data, "drivers"), "driver.set")
     overrides = profile.get("overrides")
     if isinstance(overrides, Mapping):
-        yield from _reference(overrides.get("libc"), data / "libcs", "overrides.libc")
+        yield from _reference(overrides.get("libc"), os.path.join(data, "libcs"), "overrides.libc")
 
 
-def _reference(value: Any, folder: Path, path: str) -> Problems:
+def _reference(value: Any, folder: FilePath, path: str) -> Problems:
     if isinstance(value, str) and value not in names_in(folder):
         yield (
             path,
-            f"unknown {folder.name.rstrip('s').replace('_', ' ')} {value!r} ({did_you_mean(value, names_in(folder))})",
+            f"unknown {os.path.basename(folder).rstrip('s').replace('_', ' ')} {value!r} ({did_you_mean(value, names_in(folder))})",
         )
 
 

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from nvsim.errors import InputError
 from nvsim.image.model import ImageConfig
-from nvsim.rootfs.datafile import read_json
+from nvsim.rootfs.datafile import FilePath, read_json
 
 
-def read_config(path: Path) -> tuple[ImageConfig, str | None]:
+def read_config(path: FilePath) -> tuple[ImageConfig, str | None]:
     """The config in a JSON file and the platform it names. Raises `InputError` naming the file and the field."""
     return config_from_document(read_json(path), str(path))
 

@@ -5,33 +5,33 @@ Composed, an example says only what makes it itself; expanded it is a ``nvsim-tr
 
 from __future__ import annotations
 
+import os
 from fnmatch import fnmatchcase
-from pathlib import Path
 from typing import Any
 
 from nvsim.errors import InputError
-from nvsim.rootfs.datafile import canonical_entries, find_named, names_in, read_libc, read_object
+from nvsim.rootfs.datafile import FilePath, canonical_entries, find_named, names_in, read_libc, read_object
 from nvsim.rootfs.treefile import FORMAT as TREE_FORMAT
 
 FORMAT = "nvsim-image/1"
 
 
-def list_examples(data: Path) -> tuple[str, ...]:
+def list_examples(data: FilePath) -> tuple[str, ...]:
     """The names of the shipped images, sorted."""
-    return names_in(data / "images")
+    return names_in(os.path.join(data, "images"))
 
 
-def read_example(name: str, data: Path) -> dict[str, Any]:
+def read_example(name: str, data: FilePath) -> dict[str, Any]:
     """The example `name` expanded: ``tree``, ``config``, ``title``, ``sources``, ``assumptions``. Raises `InputError`."""
-    own = read_object(find_named(data / "images", name, "example image"), FORMAT, TREE_FORMAT)
+    own = read_object(find_named(os.path.join(data, "images"), name, "example image"), FORMAT, TREE_FORMAT)
     base = own.get("based_on")
     if base is not None:
-        below = read_object(find_named(data / "images", base, "example image"), FORMAT)
+        below = read_object(find_named(os.path.join(data, "images"), base, "example image"), FORMAT)
         own = {**below, **own, "tree": {**below.get("tree", {}), **own.get("tree", {})}}
     return own if own["format"] == TREE_FORMAT else _expand(own, data, f"images/{name}.json")
 
 
-def _expand(image: dict[str, Any], data: Path, source: str) -> dict[str, Any]:
+def _expand(image: dict[str, Any], data: FilePath, source: str) -> dict[str, Any]:
     entries: dict[str, Any] = {}
     facts = None
     if image.get("libc") is not None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import errno
 import zlib
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nvsim.errors import InputError, did_you_mean
@@ -17,11 +16,13 @@ from nvsim.image.config import config_from_json, config_to_json, read_config
 from nvsim.image.directory import load_directory
 from nvsim.image.example import list_examples, read_example
 from nvsim.image.model import Image, ImageConfig
-from nvsim.rootfs.datafile import canonical_entries, read_json
+from nvsim.rootfs.datafile import FilePath, canonical_entries, read_json
 from nvsim.rootfs.node import Origin
 from nvsim.rootfs.treefile import FORMAT, tree_from_json, tree_to_json
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from nvsim.elf.store import FactsStore
 
 _TAR_MAGIC_AT = 257
@@ -34,10 +35,10 @@ _NO_FILE = "no such file or directory"
 
 def load_image(
     spec: str,
-    data: Path,
+    data: FilePath,
     *,
     store: FactsStore | None = None,
-    image_config: Path | None = None,
+    image_config: FilePath | None = None,
     platform: str | None = None,
 ) -> Image:
     """The image named by `spec`; an archive or layout may be followed by ``:TAG``.
@@ -55,7 +56,7 @@ def load_image(
     return evolve(image, config=config, platform=told or image.platform)
 
 
-def _load(spec: str, data: Path, store: FactsStore | None, platform: str | None) -> Image:
+def _load(spec: str, data: FilePath, store: FactsStore | None, platform: str | None) -> Image:
     if spec.startswith("example:"):
         name = spec.removeprefix("example:")
         return image_from_json(read_example(name, data), spec)
@@ -91,6 +92,8 @@ def _missing(path: Path) -> str | None:
 
 def _split(text: str) -> tuple[Path, str | None]:
     """Path and tag of ``PATH[:TAG]``; a path that exists has no tag."""
+    from pathlib import Path
+
     if not Path(text).exists():
         for at in (i for i, c in enumerate(text) if c == ":"):
             head = Path(text[:at])
@@ -99,7 +102,7 @@ def _split(text: str) -> tuple[Path, str | None]:
     return Path(text), None
 
 
-def _instead(spec: str, data: Path) -> str:
+def _instead(spec: str, data: FilePath) -> str:
     known = list_examples(data)
     if spec in known:
         return f"did you mean example:{spec}?"

@@ -7,24 +7,26 @@ links of the same tree. What a host profile or an image file means is told by `n
 from __future__ import annotations
 
 import json
+import os
 import zlib
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from nvsim.errors import InputError, did_you_mean
 from nvsim.rootfs.resolve import MAX_LINKS
 
 LIBC_FORMAT = "nvsim-libc/1"
+FilePath = str | os.PathLike[str]  # pathlib takes as long to load as ten modules of these
 
 
-def read_json(path: Path, *, unique: bool = False) -> Any:
+def read_json(path: FilePath, *, unique: bool = False) -> Any:
     """The content of a JSON file, plain or gzip-compressed. Raises `InputError` with file, line and column.
 
     `unique`: a key that stands twice in an object is refused too, for files that people write.
     """
     try:
-        raw = path.read_bytes()
+        with open(path, "rb") as file:
+            raw = file.read()
     except OSError as e:
         raise InputError(f"cannot be read: {e.strerror or e}", source=str(path)) from None
     if raw.startswith(b"\x1f\x8b"):
@@ -58,7 +60,7 @@ def parse_json(raw: bytes, source: str, *, unique: bool = False) -> Any:
         raise InputError("bad JSON: nested too deeply", source=source) from None
 
 
-def read_object(path: Path, *formats: str, unique: bool = False) -> dict[str, Any]:
+def read_object(path: FilePath, *formats: str, unique: bool = False) -> dict[str, Any]:
     """The object in a JSON file whose ``format`` is one of `formats`. Raises `InputError`; `unique` as with `read_json`."""
     data = read_json(path, unique=unique)
     if not isinstance(data, dict):
@@ -69,22 +71,22 @@ def read_object(path: Path, *formats: str, unique: bool = False) -> dict[str, An
     return data
 
 
-def names_in(folder: Path) -> tuple[str, ...]:
+def names_in(folder: FilePath) -> tuple[str, ...]:
     """The names of the data files in a folder, sorted."""
-    return tuple(sorted(p.name.removesuffix(".json") for p in folder.glob("*.json")))
+    return tuple(sorted(name.removesuffix(".json") for name in os.listdir(folder) if name.endswith(".json")))
 
 
-def find_named(folder: Path, name: str, kind: str) -> Path:
+def find_named(folder: FilePath, name: str, kind: str) -> str:
     """The data file NAME.json of a folder. Raises `InputError` with near names."""
     known = names_in(folder)
     if name not in known:
         raise InputError(f"unknown {kind} {name!r}", hint=did_you_mean(name, known))
-    return folder / f"{name}.json"
+    return os.path.join(folder, f"{name}.json")
 
 
-def read_libc(name: str, data: Path) -> dict[str, Any]:
+def read_libc(name: str, data: FilePath) -> dict[str, Any]:
     """The ``nvsim-libc/1`` file `name`: keys ``libc`` (flavour, version, interp), ``tree``, ``sources``, ``uncertain``."""
-    return read_object(find_named(data / "libcs", name, "libc"), LIBC_FORMAT)
+    return read_object(find_named(os.path.join(data, "libcs"), name, "libc"), LIBC_FORMAT)
 
 
 def canonical_entries(entries: Mapping[str, Any], source: str) -> dict[str, Any]:

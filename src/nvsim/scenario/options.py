@@ -7,9 +7,9 @@ images are read by `nvsim.scenario.read`.
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 from nvsim.errors import InputError, did_you_mean
@@ -92,7 +92,8 @@ BY_NAME = {option.name: option for option in OPTIONS}
 def read_file(path: str) -> str:
     """The text of a file that an option names. Raises `InputError`."""
     try:
-        return Path(path).read_text(encoding="utf-8")
+        with open(path, encoding="utf-8") as file:
+            return file.read()
     except OSError as e:
         raise InputError(f"cannot be read: {e.strerror or e}", source=path) from None
     except UnicodeDecodeError:
@@ -211,7 +212,7 @@ def _text_of(value: Any, name: str, read: Callable[[str], str]) -> tuple[str, st
     if isinstance(value, Mapping) and isinstance(value.get("text"), str):
         return str(value.get("name", "/etc/cdi/nvidia.yaml")), value["text"]
     if isinstance(value, Mapping) and isinstance(value.get("path"), str):
-        return f"/etc/cdi/{Path(value['path']).name}", read(value["path"])
+        return f"/etc/cdi/{posixpath.basename(value['path'])}", read(value["path"])
     raise InputError(f"{name} must be an object with 'path' or 'text'")
 
 

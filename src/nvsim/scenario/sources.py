@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
@@ -11,12 +12,11 @@ from nvsim.frozen import evolve
 from nvsim.image.directory import load_directory
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from nvsim.elf.store import FactsStore
     from nvsim.host.profile import HostProfile
     from nvsim.image.model import Image
     from nvsim.programs import KnownProgram
+    from nvsim.rootfs.datafile import FilePath
 
 
 class Sources:
@@ -25,7 +25,7 @@ class Sources:
     `shipped`: other sources that are asked for shipped hosts and images, because they live longer.
     """
 
-    def __init__(self, data: Path | None = None, store: FactsStore | None = None, shipped: Sources | None = None):
+    def __init__(self, data: FilePath | None = None, store: FactsStore | None = None, shipped: Sources | None = None):
         self._data = data
         self.store = store
         self._shipped = shipped
@@ -34,11 +34,11 @@ class Sources:
         self._images: dict[str, Image] = {}
 
     @cached_property
-    def data(self) -> Path:
+    def data(self) -> FilePath:
         """The folder of the shipped data files."""
-        from nvsim.host.datadir import data_dir
+        from nvsim.host.datadir import data_folder
 
-        return self._data or data_dir()
+        return self._data or data_folder()
 
     @property
     def programs(self) -> tuple[KnownProgram, ...]:
@@ -46,7 +46,7 @@ class Sources:
         if self._programs is None:
             from nvsim.programs import load_programs
 
-            self._programs = load_programs(self.data / "programs")
+            self._programs = load_programs(os.path.join(self.data, "programs"))
         return self._programs
 
     def host(self, told: Any) -> HostProfile:
@@ -125,8 +125,6 @@ def with_config(image: Image, told: Any) -> Image:
     """The image with another config: a path, ``{"path": ...}``, or a document as OCI or docker inspect writes it."""
     if told is None:
         return image
-    from pathlib import Path
-
     from nvsim.image.config import config_from_document, read_config
 
     if isinstance(told, Mapping) and set(told) != {"path"}:
@@ -135,7 +133,7 @@ def with_config(image: Image, told: Any) -> Image:
         path = told["path"] if isinstance(told, Mapping) else told
         if not isinstance(path, str):
             raise InputError("image_config must be a path or an object")
-        config, platform = read_config(Path(path))
+        config, platform = read_config(path)
     return evolve(image, config=config, platform=platform or image.platform)
 
 
