@@ -8,7 +8,7 @@ def main() -> None:
     import gc
 
     # values do not refer to each other in circles: looking for such garbage often would take an eighth of a batch's time
-    gc.set_threshold(50_000, 20, 100)
+    gc.set_threshold(200_000, 20, 100)
     from nvsim.cli.main import main as run
 
     try:

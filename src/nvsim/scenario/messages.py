@@ -37,14 +37,6 @@ class Lookup:
     tried: tuple[tuple[str, str], ...] = ()
 
 
-@frozen
-class _Wrong:
-    """What is wrong with a candidate: an errno, "EISDIR" standing for a directory; `there`: the file is there and may not be executed."""
-
-    errno: str
-    there: bool = False
-
-
 def look_up(resolver: Resolver, process: Process, low_level: str = "runc", version: Version = NEWEST) -> Lookup:
     """Find ``argv[0]`` as the `low_level` runtime of a release does inside the container root, with the container's PATH."""
     name = process.argv[0]
@@ -56,12 +48,12 @@ def look_up(resolver: Resolver, process: Process, low_level: str = "runc", versi
         wrong = _wrong(seen, path, process.cwd, texts)
         if wrong is None:
             return _found(resolver, path, process, texts, ())
-        return Lookup(None, _said(texts, name, path, wrong), ((path, _TRIED.get(wrong.errno, wrong.errno)),))
+        return Lookup(None, _said(texts, name, path, wrong), ((path, _TRIED.get(wrong[0], wrong[0])),))
     value = next((e.partition("=")[2] for e in process.env if e.startswith("PATH=")), "")
     if not texts.lower and not name and not texts.no_entries:
         return Lookup(None, "cannot find `` in $PATH: No such file or directory")
     tried: list[tuple[str, str]] = []
-    last: _Wrong | None = None
+    last: tuple[str, bool] | None = None
     for directory in value.split(":") if value or not texts.no_entries else ():
         candidate = _joined(directory or texts.empty, name, texts)
         wrong = _wrong(seen, candidate, process.cwd, texts)
@@ -69,8 +61,8 @@ def look_up(resolver: Resolver, process: Process, low_level: str = "runc", versi
             return Lookup(None, _RELATIVE.format(name=name), tuple(tried))
         if wrong is None:
             return _found(resolver, candidate, process, texts, tuple(tried))
-        tried.append((candidate, _TRIED.get(wrong.errno, wrong.errno)))
-        last = wrong if texts.sticky and wrong.errno != "ENOENT" else last
+        tried.append((candidate, _TRIED.get(wrong[0], wrong[0])))
+        last = wrong if texts.sticky and wrong[0] != "ENOENT" else last
     error = texts.not_in_path.format(name=name) if last is None else _said(texts, name, name, last)
     return Lookup(None, error, tuple(tried))
 
@@ -96,25 +88,26 @@ def _found(
     return Lookup(path, tried=tried)
 
 
-def _said(texts: RuntimeTexts, name: str, path: str, wrong: _Wrong) -> str:
+def _said(texts: RuntimeTexts, name: str, path: str, wrong: tuple[str, bool]) -> str:
     template = texts.other
-    if wrong.errno == "EISDIR":
+    if wrong[0] == "EISDIR":
         template = texts.directory
-    elif wrong.there:
+    elif wrong[1]:
         template = texts.not_executable
-    elif wrong.errno == "ENOENT":
+    elif wrong[0] == "ENOENT":
         template = texts.missing
-    return template.format(name=name, path=path, error=texts.error(wrong.errno))
+    return template.format(name=name, path=path, error=texts.error(wrong[0]))
 
 
-def _wrong(resolver: Resolver, path: str, cwd: str, texts: RuntimeTexts) -> _Wrong | None:
-    """What stat, a directory, or the access check has against a candidate; None for one that may be executed."""
+def _wrong(resolver: Resolver, path: str, cwd: str, texts: RuntimeTexts) -> tuple[str, bool] | None:
+    """What stat, a directory, or the access check has against a candidate: an errno, "EISDIR" standing for a directory, and whether the file is
+    there and may not be executed. None for one that may be executed."""
     found = resolver.resolve(path, cwd=cwd)
     if isinstance(found, PathError):
-        return _Wrong(found.errno)
+        return found.errno, False
     if isinstance(found.node, Directory):
-        return _Wrong("EISDIR", there=True)
-    return _Wrong("EACCES", there=True) if _denied(resolver, path, cwd, texts.access) else None
+        return "EISDIR", True
+    return ("EACCES", True) if _denied(resolver, path, cwd, texts.access) else None
 
 
 def _denied(resolver: Resolver, path: str, cwd: str, access: str) -> bool:

@@ -103,17 +103,15 @@ def _csv(view: ImageView, modifiers: tuple[str, ...], release: Release) -> CdiRe
 
 def _cdi(view: ImageView, mode: str, modifiers: tuple[str, ...], default_kind: str, release: Release) -> CdiRequest:
     if release.annotations == "image":
-        looked_up = _LookUp(visible_devices(view, release, "runtime"))
+        requested, whole = visible_devices(view, release, "runtime"), False
     else:
-        looked_up = _cdi_devices_before_1_18(view, release)
-    requested = looked_up.requested
-    if looked_up.error is not None:
-        return CdiRequest("conflict", modifiers, requested.because, error=looked_up.error)
+        requested, whole, error = _cdi_devices_before_1_18(view, release)
+        if error is not None:
+            return CdiRequest("conflict", modifiers, requested.because, error=error)
     if not requested.ids:
         return CdiRequest("none", modifiers, requested.because, log=requested.log)
     kind = {"jit-cdi": AUTOMATIC_KIND}.get(mode, default_kind) if release.cdi_default_kind == "config" else FIXED_KIND
     names = [i or release.cdi_none_name for i in requested.ids]
-    whole = looked_up.whole_names
     qualified = [n if whole or is_qualified(n, digits=release.cdi_digit_names) else f"{kind}={n}" for n in names]
     if requested.because.input == UNPRIVILEGED_KEY:  # only before 1.18: the look-up of 1.18 has told it already
         text = f"Ignoring devices specified in {VISIBLE}: {go_list(qualified)}"
@@ -134,38 +132,33 @@ def _cdi(view: ImageView, mode: str, modifiers: tuple[str, ...], default_kind: s
     return evolve(base, route="automatic", generate=generated_for((*automatic, *extra)))
 
 
-@frozen
-class _LookUp:
-    """The devices of CDI mode; `whole_names`: they are taken as they are, with no kind put before a name that is not qualified."""
-
-    requested: Requested
-    error: str | None = None
-    whole_names: bool = False
-
-
-def _cdi_devices_before_1_18(view: ImageView, release: Release) -> _LookUp:
-    """The devices of CDI mode when it looked them up itself: annotations, mounts, environment; or the error text."""
+def _cdi_devices_before_1_18(view: ImageView, release: Release) -> tuple[Requested, bool, str | None]:
+    """The devices of CDI mode when it looked them up itself: annotations, mounts, environment; whether they are taken as they are, with no
+    kind put before a name that is not qualified; and the error text.
+    """
     prefixes = (CDI_PREFIX,) if release.annotations == "cdi-library" else view.annotation_prefixes
     annotated, error = checked_annotation_devices(view.annotations, prefixes, release)
     keys = annotation_keys(view.annotations, prefixes) or (CDI_PREFIX,)
     why = Because(f"annotation {keys[0]}", "annotations ask for devices")
     if error is not None:
-        return _LookUp(Requested(None, why), f"{DEVICES_FAILED}failed to parse container annotations: {error}")
+        return Requested(None, why), False, f"{DEVICES_FAILED}failed to parse container annotations: {error}"
     found = env_list(view, (VISIBLE,), release)
     if release.annotations == "cdi-library":
         both = sorted({*(found.ids or ()), *annotated})
-        return _LookUp(Requested(tuple(both) or None, why if annotated else found.because))
+        return Requested(tuple(both) or None, why if annotated else found.because), False, None
     if annotated:
-        return _LookUp(Requested(annotated, why))
+        return Requested(annotated, why), False, None
     if release.cdi_mount_devices and view.accept_volume_mounts:
         mounted = cdi_mount_devices(view.mounts)
         if mounted:
             why = Because(f"mount {ROOT}", f"volume mounts ask for {','.join(mounted)}")
-            return _LookUp(Requested(mounted, why), whole_names=True)
+            return Requested(mounted, why), True, None
     if found.ids is None or view.privileged or view.accept_envvar_unprivileged:
-        return _LookUp(found)
-    return _LookUp(
-        evolve(found, because=Because(UNPRIVILEGED_KEY, "only privileged containers may ask by environment"))
+        return found, False, None
+    return (
+        evolve(found, because=Because(UNPRIVILEGED_KEY, "only privileged containers may ask by environment")),
+        False,
+        None,
     )
 
 

@@ -6,7 +6,6 @@ up to it. Any other member of a config.json is unknown to the release.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from functools import lru_cache
 
@@ -154,20 +153,17 @@ class Member:
 
 
 Members = Mapping[str, tuple[Member, ...]]
-_LINE = re.compile(r"^(\w+): ", re.MULTILINE)
-_MEMBER = re.compile(r"(\w+)(!?) (\S+?)(?: @([\d.]+))?(?: <([\d.]+))?(?:,|$)")
 
 
 def _parsed() -> Mapping[str, tuple[tuple[Member, Version | None, Version | None], ...]]:
-    names = _LINE.split(_TEXT)[1:]
-    structs = {}
-    for name, body in zip(names[::2], names[1::2], strict=True):
-        found = _MEMBER.findall(" ".join(body.split()))
-        structs[name] = tuple(
-            (Member(m, t, bool(bang)), version_key(since) if since else None, version_key(until) if until else None)
-            for m, bang, t, since, until in found
-        )
-    return structs
+    lines = (line.partition(": ") for line in _TEXT.replace("\n  ", " ").strip().split("\n"))
+    return {name: tuple(_member(*told.split()) for told in body.split(", ")) for name, _, body in lines}
+
+
+def _member(name: str, go_type: str, *releases: str) -> tuple[Member, Version | None, Version | None]:
+    """A member, and the releases from and up to which it is there."""
+    since, until = (next((version_key(r[1:]) for r in releases if r[0] == mark), None) for mark in "@<")
+    return Member(name.removesuffix("!"), go_type, name.endswith("!")), since, until
 
 
 _STRUCTS = _parsed()

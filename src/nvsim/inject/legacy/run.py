@@ -6,7 +6,6 @@ Source: libnvidia-container ``src/cli/configure.c``, ``src/cli/list.c``, ``src/c
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
@@ -88,6 +87,8 @@ def plan_legacy(
     if run.plan is not None:
         return run.plan
     if run.stderr is None:
+        import shlex
+
         raise UnsupportedError(f"{PROGRAM} {shlex.join(argv)} configures no container")
     return InjectionPlan("legacy", failure=run.stderr, engine_version=name)
 
