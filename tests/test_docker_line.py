@@ -110,20 +110,20 @@ _GOOD = {
 
 def test_every_option_of_docker_run_without_effect_is_accepted_and_its_value_consumed() -> None:
     plain = parsed("-e", "A=1", "image", "true")
-    for option in IGNORED:
-        for name in option.names:
-            if option.flag:
+    for names, flag in IGNORED.items():
+        for name in names:
+            if flag:
                 spellings = [[name], [f"{name}=false"]]
             else:
-                good = _GOOD.get(option.names[-1], "a=b")  # docker looks at some values
-                spellings = [[name, _GOOD.get(option.names[-1], "--rm")], [f"{name}={good}"]]
+                good = _GOOD.get(names[-1], "a=b")  # docker looks at some values
+                spellings = [[name, _GOOD.get(names[-1], "--rm")], [f"{name}={good}"]]
             for words in spellings:
                 assert parsed(*words, "-e", "A=1", *words, "image", "true") == plain
 
 
 def test_no_option_is_both_ignored_and_understood() -> None:
     understood = {name for o in run.params if isinstance(o, click.Option) for name in o.opts}
-    assert not understood & {name for option in IGNORED for name in option.names}
+    assert not understood & {name for names in IGNORED for name in names}
 
 
 @pytest.mark.parametrize(

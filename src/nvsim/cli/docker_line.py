@@ -131,7 +131,9 @@ def _is_option(word: str) -> bool:
 
 def _known(parameters: Sequence[click.Parameter]) -> dict[str, _Known]:
     """The options by every name. Those that act at once (``--help``) and switches of two names are left to click."""
-    out = {name: _Known(", ".join(i.names), i.names[-1], i.flag, ignored=True) for i in IGNORED for name in i.names}
+    out: dict[str, _Known] = {}
+    for spelled, flag in IGNORED.items():
+        out |= dict.fromkeys(spelled, _Known(", ".join(spelled), spelled[-1], flag, ignored=True))
     for option in parameters:
         if not isinstance(option, click.Option) or option.is_eager or option.secondary_opts:
             continue

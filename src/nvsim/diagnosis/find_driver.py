@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 from nvsim.diagnosis.find_library import loaded_by
 from nvsim.diagnosis.make import env_of, finding
 from nvsim.diagnosis.where import base_name, in_container, sentences
-from nvsim.frozen import frozen
 from nvsim.rootfs.glob import glob
 from nvsim.rootfs.node import File, Special
 from nvsim.rootfs.resolve import Resolved, Resolver
@@ -84,7 +83,7 @@ def _cuda(result: Result) -> Iterator[Finding]:
     name, text = ERRORS[code or 0]
     item = next((o for o in loaded_by(result.main) if o.path == answer.libcuda), None)
     copy = _copy_of(item) if item is not None else None
-    changes = _ways_around(result, item, copy) if item is not None and copy is not None else ()
+    changes = _ways_around(result, item, copy[0]) if item is not None and copy is not None else ()
     who = answer.libcuda if code != 35 or answer.cudart is None else answer.cudart[0]
     message = f"CUDA will answer {code} ({name}): {text}"
     yield finding(found, base_name(who or "libcuda.so.1"), message, sentences(answer.because), changes)
@@ -98,14 +97,6 @@ def uses_cuda(process: ProcessResult) -> bool:
     return any(base_name(n).startswith("libcuda.so") for n in (*tried, *(d.call.name for d in process.dlopen)))
 
 
-@frozen
-class _Copy:
-    """A driver library that a process loaded although it is not the injected one."""
-
-    file: str
-    version: str | None
-
-
 def _shadowed(result: Result, process: ProcessResult) -> Iterator[Finding]:
     """Another copy of a driver library than the host's is loaded. What a libcuda of another version does is told by `_cuda`."""
     kernel = result.scenario.host.driver.kernel_module
@@ -113,35 +104,37 @@ def _shadowed(result: Result, process: ProcessResult) -> Iterator[Finding]:
         copy = _copy_of(item)
         if copy is None or (result.cuda is not None and result.cuda.code and item.path == result.cuda.libcuda):
             continue
+        file, version = copy
         evidence = (
-            f"{item.name} is {copy.file} ({item.origin}), found by {item.stage}",
+            f"{item.name} is {file} ({item.origin}), found by {item.stage}",
             f"the host's kernel module is {kernel or 'not loaded'}",
         )
-        changes = _ways_around(result, item, copy)
+        changes = _ways_around(result, item, file)
         nvml = base_name(item.path).startswith("libnvidia-ml.so")
-        if nvml and copy.version is not None and kernel is not None and copy.version != kernel:
-            text = f"{item.path} is of driver {copy.version}, the kernel module of {kernel}: NVML will answer Driver/library version mismatch"
+        if nvml and version is not None and kernel is not None and version != kernel:
+            text = f"{item.path} is of driver {version}, the kernel module of {kernel}: NVML will answer Driver/library version mismatch"
             yield finding("NVS604", base_name(item.path), text, evidence, changes)
         else:
             text = f"{item.path} comes from the image, not from the host's driver"
             yield finding("NVS406", base_name(item.path), text, evidence, changes)
 
 
-def _copy_of(item: LoadedObject) -> _Copy | None:
+def _copy_of(item: LoadedObject) -> tuple[str, str | None] | None:
+    """File and version of a driver library that a process loaded although it is not the injected one."""
     file = item.file or item.path
     if item.origin is None or item.origin.kind != "image" or not base_name(item.path).startswith(_DRIVER_LIBRARIES):
         return None
     match = _VERSIONED.search(file)
-    return _Copy(file, match[1] if match else None)
+    return file, match[1] if match else None
 
 
-def _ways_around(result: Result, item: LoadedObject, copy: _Copy) -> tuple[Change, ...]:
+def _ways_around(result: Result, item: LoadedObject, file: str) -> tuple[Change, ...]:
     """Take its directory out of LD_LIBRARY_PATH when it came from there, else remove it from the image."""
     if item.stage == "ld_library_path":
         directory = parent_of(item.path)
         rest = [d for d in env_of(result, "LD_LIBRARY_PATH").split(":") if d.rstrip("/") != directory]
         return (SetEnv("LD_LIBRARY_PATH", ":".join(rest)) if rest else UnsetEnv("LD_LIBRARY_PATH"),)
-    return (RemoveFile(copy.file),)
+    return (RemoveFile(file),)
 
 
 def _permissions(result: Result) -> Iterator[Finding]:

@@ -6,16 +6,7 @@ What docker says about their values is in `nvsim.scenario.option_values`. Option
 
 from __future__ import annotations
 
-from nvsim.frozen import frozen
-
-
-@frozen
-class Ignored:
-    """One option: its `names` as typed, shortest first; `flag` when it takes no value of its own."""
-
-    names: tuple[str, ...]
-    flag: bool = False
-
+from collections.abc import Mapping
 
 _FLAGS = """
 -d --detach
@@ -105,8 +96,10 @@ _VALUES = """
 --volume-driver
 --volumes-from
 """
-IGNORED = (
-    *(Ignored(tuple(line.split()), flag=True) for line in _FLAGS.split("\n") if line),
-    *(Ignored(tuple(line.split())) for line in _VALUES.split("\n") if line),
-)
-IGNORED_NAMES = frozenset(i.names[-1].lstrip("-").replace("-", "_") for i in IGNORED)  # as keys of a query
+IGNORED: Mapping[tuple[str, ...], bool] = {
+    tuple(line.split()): flag
+    for lines, flag in ((_FLAGS, True), (_VALUES, False))
+    for line in lines.strip().split("\n")
+}
+"""The names of each option as typed, shortest first -> whether it takes no value of its own."""
+IGNORED_NAMES = frozenset(names[-1].lstrip("-").replace("-", "_") for names in IGNORED)  # as keys of a query

@@ -10,9 +10,9 @@ from collections.abc import Callable
 from functools import lru_cache
 from itertools import product
 
-_TOKEN = re.compile(r"\$(?:\{(ORIGIN|LIB|PLATFORM)\}|(ORIGIN|LIB|PLATFORM)(?![A-Za-z0-9_]))")
-_STRICT_TOKEN = re.compile(r"\$(?:\{(ORIGIN|LIB|PLATFORM)\}|(ORIGIN|LIB|PLATFORM)(?![^/]))")  # up to 2.27
-_ENDS_IN_TOKEN = re.compile(r"\$(\{(ORIGIN|LIB|PLATFORM)\}|ORIGIN|LIB|PLATFORM|)$")
+_TOKEN = r"\$(?:\{(ORIGIN|LIB|PLATFORM)\}|(ORIGIN|LIB|PLATFORM)(?![A-Za-z0-9_]))"
+_STRICT_TOKEN = r"\$(?:\{(ORIGIN|LIB|PLATFORM)\}|(ORIGIN|LIB|PLATFORM)(?![^/]))"  # up to 2.27
+_ENDS_IN_TOKEN = r"\$(\{(ORIGIN|LIB|PLATFORM)\}|ORIGIN|LIB|PLATFORM|)$"
 
 
 @lru_cache(64)
@@ -53,7 +53,7 @@ def expand(
         bad = bad or out is None
         return out or ""
 
-    out = (_TOKEN if loose else _STRICT_TOKEN).sub(value, text)
+    out = re.sub(_TOKEN if loose else _STRICT_TOKEN, value, text)
     return None if bad or not out else out
 
 
@@ -71,7 +71,7 @@ def expand_list(text: str, value: Callable[[str], str | None]) -> str:
             colon = "" if not out and ":".join(elements[at:]) else ":"
             continue
         out += colon + expanded
-        if colon if not element else not _ENDS_IN_TOKEN.search(element):
+        if colon if not element else not re.search(_ENDS_IN_TOKEN, element):
             kept = len(out)
         colon = ":"
     return out
@@ -79,7 +79,7 @@ def expand_list(text: str, value: Callable[[str], str | None]) -> str:
 
 def has_token(text: str, *, loose: bool = True) -> bool:
     """Whether `text` holds a dynamic string token."""
-    return "$" in text and (_TOKEN if loose else _STRICT_TOKEN).search(text) is not None
+    return "$" in text and re.search(_TOKEN if loose else _STRICT_TOKEN, text) is not None
 
 
 def split_path(text: str, separators: str) -> list[str]:
