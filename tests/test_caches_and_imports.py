@@ -61,6 +61,59 @@ def test_the_help_imports_no_part_of_the_pipeline() -> None:
     assert not [name for name in loaded if name.startswith(heavy)]
 
 
+COMMAND = """
+import sys
+import attrs
+from nvsim.__main__ import main
+from nvsim import frozen
+made, define = [], frozen._define
+frozen._define = lambda cls, **options: made.append(cls) or define(cls, **options)
+sys.argv = ["nvsim", *sys.argv[1:]]
+try:
+    main()
+except SystemExit:
+    pass
+print()
+print(len(made), *sys.modules)
+"""
+
+
+def loaded_by(*arguments: str) -> tuple[int, set[str]]:
+    """How many classes of values a command makes, and the modules that it loads."""
+    classes, *modules = python(COMMAND, *arguments).splitlines()[-1].split()
+    return int(classes), set(modules)
+
+
+def below(modules: set[str], *packages: str) -> list[str]:
+    return sorted(m for m in modules if any(m == p or m.startswith(f"{p}.") for p in packages))
+
+
+LEGACY_RUN = ("run", "--host", "eks-al2-535", "-e", "NVIDIA_VISIBLE_DEVICES=all", "example:nix-torch")
+
+
+def test_a_run_in_legacy_mode_loads_nothing_of_the_other_modes() -> None:
+    classes, modules = loaded_by(*LEGACY_RUN)
+    assert "nvsim.inject.legacy.run" in modules
+    cdi = {"nvsim.inject.cdi", "nvsim.inject.cdi.apply", "nvsim.inject.cdi.plan", "nvsim.inject.cdi.spec_files"}
+    assert set(below(modules, "nvsim.inject.cdi")) <= cdi
+    host = {"nvsim.inject.generate", "nvsim.inject.generate.host", "nvsim.inject.generate.platform"}
+    assert set(below(modules, "nvsim.inject.generate")) <= host
+    assert not below(modules, "nvsim.inject.cdi_runtime", "nvsim.inject.runtime_edits", "nvsim.inject.hooks.root")
+    assert not below(modules, "nvsim.toolkit.generation", "nvsim.toolkit.generation_table", "nvsim.toolkit.ctk")
+    assert not below(modules, "nvsim.toolkit.toml_strict", "nvsim.toolkit.config_hook", "nvsim.toolkit.hook")
+    assert not below(modules, "nvsim.toolkit.requirements", "nvsim.toolkit.versions")  # the image asks for no CUDA
+    assert not below(modules, "nvsim.loader.musl", "nvsim.queries", "nvsim.sweep", "nvsim.image.archive")
+    assert classes <= 210
+
+
+def test_a_run_that_starts_loads_no_texts_of_failures_and_no_reader_of_files() -> None:
+    _, modules = loaded_by(*LEGACY_RUN)
+    texts = ("messages_engines", "messages_callers", "changes_host", "option_values")
+    assert not below(modules, *(f"nvsim.scenario.{name}" for name in texts), "nvsim.diagnosis.find_cause")
+    assert not below(modules, "nvsim.elf.header", "nvsim.elf.fast", "nvsim.elf.reference", "nvsim.elf.programs")
+    assert not below(modules, "pathlib", "urllib", "difflib", "shlex", "decimal", "calendar", "rich", "yaml")
+
+
 @pytest.fixture
 def rootfs(tmp_path: Path) -> Path:
     """A directory with a program, two libraries and this machine's idea of nothing else."""
@@ -78,6 +131,16 @@ def rootfs(tmp_path: Path) -> Path:
         os.utime(top / name, (0, 0))
     time.sleep(SETTLED + 0.1)  # what has just changed is not kept on disk
     return top
+
+
+def test_ldd_of_a_directory_loads_nothing_of_scenarios_and_other_images(rootfs: Path) -> None:
+    classes, modules = loaded_by("ldd", "--no-cache", str(rootfs), "/bin/app")
+    assert "nvsim.loader.glibc.session" in modules
+    assert not below(modules, "nvsim.inject", "nvsim.toolkit", "nvsim.host", "nvsim.programs", "nvsim.simulate")
+    assert set(below(modules, "nvsim.scenario")) <= {"nvsim.scenario", "nvsim.scenario.sources"}
+    assert set(below(modules, "nvsim.image")) <= {"nvsim.image", "nvsim.image.directory", "nvsim.image.model"}
+    assert not below(modules, "pathlib", "textwrap", "difflib", "shlex", "tempfile")
+    assert classes <= 60
 
 
 def nvsim(arguments: list[str], **env: str) -> tuple[int, bytes, bytes]:
