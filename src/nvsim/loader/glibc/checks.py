@@ -67,6 +67,9 @@ def undefined(order: Iterable[Object], scope: list[Object], *, now: bool) -> Ite
 
     A symbol with a version is missing only where every object that defines that version has known symbols, and there is one.
     """
+    order = [o for o in order if o.elf.undef or o.elf.undef_lazy]
+    if not order:
+        return
     defined: set[str] = set()
     for obj in scope:
         defined |= obj.elf.defs or frozenset()

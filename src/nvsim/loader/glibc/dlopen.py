@@ -15,11 +15,11 @@ _KNOWN_FLAGS = RTLD_LAZY | RTLD_NOW | RTLD_NOLOAD | RTLD_DEEPBIND | RTLD_GLOBAL 
 
 def dlopen(process: Process, call: DlopenCall) -> DlopenResult:
     """Make one call. Raises `EndError` where it ends the process, or where that cannot be told."""
-    before, mark = {id(o) for o in process.map}, len(process.searches)
+    before, mark = process.entered, len(process.searches)
     try:
         result = _dlopen(process, call)
     except LoadError as e:
-        process.unmap([o for o in process.map if id(o) not in before])
+        process.unmap([o for o in process.map if o.number >= before])
         result = DlopenResult(call, False, e.dlerror())
     searches = tuple(process.searches[mark:])
     return DlopenResult(call, result.ok, result.error, result.path, result.new_objects, searches, result.ended)
@@ -37,7 +37,7 @@ def _dlopen(process: Process, call: DlopenCall) -> DlopenResult:
         raise LoadError(call.name, "invalid mode for dlopen()", "EINVAL")
     if not call.name:
         return DlopenResult(call, True, path="")
-    before = {id(o) for o in process.map}
+    before = process.entered
     asking = caller if "/" not in call.name or "$" in call.name else None
     obj = map_object(process, call.name, asking, DLOPEN, dlopened=True, noload=bool(call.flags & RTLD_NOLOAD))
     if obj is None:
@@ -47,25 +47,25 @@ def _dlopen(process: Process, call: DlopenCall) -> DlopenResult:
         _open(process, obj, before, lazy=lazy)
     if call.flags & RTLD_GLOBAL:
         process.scope += [o for o in obj.search_list or () if not any(o is g for g in process.scope)]
-    new_objects = tuple(o.describe() for o in process.map if id(o) not in before)
+    new = [o for o in process.map if o.number >= before] if process.entered > before else []
+    new_objects = tuple([process.describe(o) for o in new])
     return DlopenResult(call, True, None, obj.path, new_objects)
 
 
-def _open(process: Process, obj: Object, before: set[int], *, lazy: bool) -> None:
-    """What follows the mapping of an object that was not opened itself before: dependencies, versions, ISA level, symbols. `before`: the ids
-    of the objects that were there.
+def _open(process: Process, obj: Object, before: int, *, lazy: bool) -> None:
+    """What follows the mapping of an object that was not opened itself before: dependencies, versions, ISA level, symbols. Objects from
+    number `before` on are new.
 
     Raises `LoadError`.
     """
     dependencies(process, obj, [], dlopened=True)
     assert obj.search_list is not None and obj.order is not None
-    added = [o for o in obj.search_list if id(o) not in before]
+    added = [o for o in obj.search_list if o.number >= before]
     for new in added:
         for problem in checks.version_problems(process, new):
             if problem.fatal:
                 raise LoadError(problem.provider, problem.message)
-    new_ids = {id(o) for o in added}
-    order = [o for o in reversed(obj.order) if id(o) in new_ids]
+    order = [o for o in reversed(obj.order) if o.number >= before]
     weak = checks.isa_problem(process, order)
     if weak is not None:
         raise LoadError(process.label(weak), "CPU ISA level is lower than required")

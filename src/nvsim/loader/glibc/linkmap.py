@@ -14,15 +14,19 @@ from nvsim.loader.glibc import verify
 from nvsim.loader.glibc.lists import expand_for
 from nvsim.loader.glibc.order import relocation_order
 from nvsim.loader.glibc.paths import has_token
-from nvsim.loader.glibc.state import EndError, LoadError, Object, Process, failed_assertion
-from nvsim.loader.glibc.walk import Found, Hunt, find, open_by_path
+from nvsim.loader.glibc.state import EndError, Found, LoadError, Object, Process, failed_assertion
+from nvsim.loader.glibc.walk import Hunt, find, open_by_path
 from nvsim.loader.outcome import Search
 
-_already = lru_cache(1 << 14)(Search)  # equal values of many traces are one object
 ASKED_BEFORE = "asked for by this name before"
 EMPTY_TOKEN = "empty dynamic string token substitution"
 # Why an object is asked for (`Search.because`).
 NEEDED, PRELOAD, DLOPEN, AUXILIARY, FILTER, PROGRAM = "needed", "preload", "dlopen", "auxiliary", "filter", "program"
+
+
+@lru_cache(1 << 14)  # equal values of many traces are one object
+def _already(name: str, asked_by: str, path: str, note: str, because: str) -> Search:
+    return Search(name, asked_by, (), "already", path, None, note, because)
 
 
 class _TokenError(LoadError):
@@ -47,7 +51,7 @@ def map_object(
     if known is not None:
         note = ASKED_BEFORE if name in known.names else "this is its DT_SONAME"
         process.call(known, name)
-        process.searches.append(_already(name, asked_by, (), "already", known.path, None, note, because))
+        process.searches.append(_already(name, asked_by, known.path, note, because))
         return known
     hunt = Hunt(name, open_exec=because == PROGRAM)
     loader = None if because == DLOPEN else requester
@@ -100,7 +104,7 @@ def _accept(
     process: Process, hunt: Hunt, found: Found, loader: Object | None, dlopened: bool, noload: bool
 ) -> tuple[bool, Object] | None:
     """``_dl_map_object_from_fd``: (whether it is new, the object); None: `noload`, and it is not loaded yet."""
-    node, where, path = found
+    node, where, path, elf = found
     name = hunt.name
     known = process.inodes.get(node.inode)
     # the kernel mapped the main program, and so ld.so itself: their inodes are not known to the loader
@@ -109,11 +113,22 @@ def _accept(
         return False, known
     if noload:
         return None
+    if elf is None:
+        elf = _mapped(process, hunt, found, dlopened)
+    full = path if path.startswith("/") else f"{process.image.cwd.rstrip('/')}/{path}"
+    obj = Object(path, elf, node, where, loader, full.rpartition("/")[0] or "/", names={path, name})
+    process.enter(obj)
+    return True, obj
+
+
+def _mapped(process: Process, hunt: Hunt, found: Found, dlopened: bool) -> ElfFacts:
+    """What is mapped of a file about which something is special. Raises `LoadError` and `EndError`."""
+    node, where, path, _ = found
     whole = node.facts.elf
     assert whole is not None
     elf = verify.as_mapped(whole)
     if "noexec" in mount_flags(process.resolver.tree, where):
-        raise LoadError(name, "failed to map segment from shared object")
+        raise LoadError(hunt.name, "failed to map segment from shared object")
     why = verify.refused(
         elf or whole,
         process.rules,
@@ -122,15 +137,12 @@ def _accept(
         open_exec=hunt.open_exec,
     )
     if why is not None:
-        raise LoadError(name, *why)
+        raise LoadError(hunt.name, *why)
     if elf is None:
         cut = f"{path} is cut off after {whole.truncate} bytes"
         raise EndError("unknown", f"{cut}: touching what is missing ends the process with SIGBUS")
     process.stack_executable = process.stack_executable or elf.stack != "rw"
-    full = path if path.startswith("/") else f"{process.image.cwd.rstrip('/')}/{path}"
-    obj = Object(path, elf, node, where, loader, origin=full.rpartition("/")[0] or "/", names={path, name})
-    process.enter(obj)
-    return True, obj
+    return elf
 
 
 def dependencies(process: Process, root: Object, preloads: list[Object], *, dlopened: bool = False) -> list[Object]:
@@ -165,42 +177,56 @@ def _assert_first(process: Process, root: Object, queue: list[Object]) -> None:
 
 def _load_all(process: Process, root: Object, queue: list[Object], dlopened: bool) -> None:
     """Go through `queue`, which grows at its end, and before objects that name filtees."""
-    queued = {id(o) for o in queue}
-    done: set[int] = set()
+    queued = set(queue)
+    done: set[Object] = set()
     at = 0
     while at < len(queue):
         obj = queue[at]
-        if id(obj) in done:
+        if obj in done:
             at += 1
             continue
-        done.add(id(obj))
-        direct: list[Object] = []
-        asked_by = obj.path or process.argv0
-        for wanted in obj.elf.needed:
-            name = _name(process, obj, wanted, fatal=False) if "$" in wanted else wanted
-            if name is None:
-                continue
-            found = process.loaded(name)
-            if (
-                found is not None and name in found.names
-            ):  # as `map_object` has it: by far the most of what is asked for
-                already = _already(name, asked_by, (), "already", found.path, None, ASKED_BEFORE, NEEDED)
-                process.searches.append(already)
-            else:
-                found = map_object(process, name, obj, NEEDED, dlopened=dlopened)
-            assert found is not None
-            direct.append(found)
-            if id(found) not in queued:
-                queued.add(id(found))
+        done.add(obj)
+        direct = _needed(process, obj, dlopened)
+        for found in direct:
+            if found not in queued:
+                queued.add(found)
                 queue.append(found)
-        for wanted, because in [(n, FILTER) for n in obj.elf.filter] + [(n, AUXILIARY) for n in obj.elf.auxiliary]:
+        elf = obj.elf
+        for wanted, because in [*((n, FILTER) for n in elf.filter), *((n, AUXILIARY) for n in elf.auxiliary)]:
             filtee = _filtee(process, obj, wanted, because, queue, done, dlopened)
             if filtee is not None:
                 direct.append(filtee)
-                queued.add(id(filtee))
+                queued.add(filtee)
                 at = 0  # it may stand before this object now
         if obj.dependencies is None and obj is not root:
             obj.dependencies = direct
+
+
+def _needed(process: Process, obj: Object, dlopened: bool) -> list[Object]:
+    """The objects for all DT_NEEDED of `obj`, new or already there: what was settled once stays so until the map is reordered."""
+    known = obj.settled
+    if known is not None and known[0] == process.reordered:
+        process.searches += known[1]
+        return known[2][:]
+    direct: list[Object] = []
+    asked_by = obj.path or process.argv0
+    searches, settled, first = process.searches, True, len(process.searches)
+    for wanted in obj.elf.needed:
+        name = _name(process, obj, wanted, fatal=False) if "$" in wanted else wanted
+        if name is None:
+            settled = False
+            continue
+        found = process.loaded(name)
+        if found is not None and name in found.names:  # as `map_object` has it: by far the most of what is asked for
+            searches.append(_already(name, asked_by, found.path, ASKED_BEFORE, NEEDED))
+        else:
+            found = map_object(process, name, obj, NEEDED, dlopened=dlopened)
+            settled = False
+        assert found is not None
+        direct.append(found)
+    if settled:
+        obj.settled = process.reordered, searches[first:], direct[:]
+    return direct
 
 
 def _name(process: Process, obj: Object, wanted: str, *, fatal: bool) -> str | None:
@@ -218,7 +244,7 @@ def _name(process: Process, obj: Object, wanted: str, *, fatal: bool) -> str | N
 
 
 def _filtee(
-    process: Process, obj: Object, wanted: str, because: str, queue: list[Object], done: set[int], dlopened: bool
+    process: Process, obj: Object, wanted: str, because: str, queue: list[Object], done: set[Object], dlopened: bool
 ) -> Object | None:
     """DT_AUXILIARY and DT_FILTER: the object goes directly before the one that names it. None: it is not available.
 
@@ -239,11 +265,12 @@ def _filtee(
     if there is not None and there <= here:
         return found
     if there is not None:
-        if id(found) in done:
+        if found in done:
             both = f"{process.label(obj)} and {process.label(found)} are filtees of each other"
             raise EndError("signal", f"SIGSEGV: {both}, and the loader moves them without end")
         del queue[there]
     queue.insert(here, found)
+    process.reordered += 1
     process.map.remove(found)
     found.mapped = obj is not process.main  # before the head of the map no walk through it comes
     if found.mapped:

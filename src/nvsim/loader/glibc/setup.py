@@ -7,7 +7,7 @@ from nvsim.loader.execve import ExecImage
 from nvsim.loader.glibc import cache_lookup, options
 from nvsim.loader.glibc.options import Options
 from nvsim.loader.glibc.paths import subdirectories
-from nvsim.loader.glibc.state import Object, Process
+from nvsim.loader.glibc.state import Object, Process, Shared
 from nvsim.loader.glibc.tables import GlibcRules, glibc_rules
 from nvsim.loader.outcome import Cpu, Machine, Outcome
 from nvsim.memo import Same
@@ -45,9 +45,11 @@ def new_process(tree: Tree, program: ExecImage, facts: LoaderFacts, wishes: Opti
     hwcaps = _hwcaps(cpu, rules, wishes)
     legacy = _legacy(cpu, rules, platform)
     kernel = cache_lookup.kernel_value(machine.kernel)
-    kind = (program.uid, program.gid, program.elf.elf_class, program.elf.machine, program.elf.data, Same(rules), kernel)
+    view = _cache_view(program, rules, hwcaps, legacy, machine)
+    elf = program.elf
+    kind = program.uid, program.gid, elf.elf_class, elf.machine, elf.data, Same(rules), view
     return Process(
-        accepted=derived(tree, "accepted", kind, dict),
+        shared=derived(tree, "shared", (*kind, facts.cache, facts.system_dirs), Shared),
         image=program,
         facts=facts,
         rules=rules,
@@ -56,7 +58,7 @@ def new_process(tree: Tree, program: ExecImage, facts: LoaderFacts, wishes: Opti
         kernel=kernel,
         platform=platform,
         caps=subdirectories(hwcaps, legacy),
-        view=_cache_view(program, rules, hwcaps, legacy, machine),
+        view=view,
         stack_executable=program.elf.stack != "rw",
         execstack=wishes.execstack,
         argv0=program.argv[0] if program.argv else "",

@@ -48,7 +48,7 @@ def run_startup(process: Process, wishes: Options, outcome: Outcome) -> Outcome:
         exit_code=code,
         stderr="".join(said),
         stdout=stdout,
-        objects=tuple(o.describe() for o in process.map[1:]) if started else (),
+        objects=tuple([process.describe(o) for o in process.map[1:]]) if started else (),
         searches=tuple(process.searches),
         version_problems=tuple(process.problems),
         undefined=process.undefined,
@@ -132,6 +132,7 @@ def _place_loader(process: Process, queue: list[Object]) -> None:
     if loader is None:
         return
     process.map.remove(loader)
+    process.reordered += 1
     found = [o for o in queue if not o.faked]
     at = next((i for i, o in enumerate(found) if o is loader), len(found) if process.rules.loader_stays else None)
     loader.mapped = at is not None

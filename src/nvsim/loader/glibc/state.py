@@ -5,16 +5,21 @@ Only state and its names live here. Searching is `nvsim.loader.glibc.walk`, mapp
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 from nvsim.elf.facts import ElfFacts, LoaderFacts
 from nvsim.frozen import define, field
 from nvsim.ldcache import LdCache
 from nvsim.loader.execve import ExecImage
 from nvsim.loader.glibc.cache_lookup import CacheView
 from nvsim.loader.glibc.tables import GlibcRules
-from nvsim.loader.outcome import Candidate, LoadedObject, Machine, Search, VersionProblem
+from nvsim.loader.outcome import Candidate, LoadedObject, Machine, Search, SearchedPath, VersionProblem
 from nvsim.rootfs.node import File
 from nvsim.rootfs.resolve import Resolver
 
+K = TypeVar("K")
+V = TypeVar("V")
+_MOST_KEPT = 1 << 13
 ERRNO_TEXT = {
     "ENOENT": "No such file or directory",
     "EACCES": "Permission denied",
@@ -40,6 +45,13 @@ class EndError(Exception):
     def __init__(self, outcome: str, text: str):
         super().__init__(text)
         self.outcome, self.text = outcome, text
+
+
+def keep(memory: dict[K, V], key: K, value: V) -> None:
+    """Remember an answer; a memory that is full is emptied first."""
+    if len(memory) >= _MOST_KEPT:
+        memory.clear()
+    memory[key] = value
 
 
 def failed_assertion(place: str, assertion: str) -> EndError:
@@ -86,12 +98,12 @@ class SearchDirectory:
 
 @define(eq=False)
 class SearchList:
-    """A path list with its directories: `stage` and `set_by` for reports, `searched` the directories that were tried and left out."""
+    """A path list with its directories: `stage` and `set_by` for reports, `searched` how going through it was recorded."""
 
     stage: str
     set_by: str
     directories: list[SearchDirectory]
-    searched: dict[tuple[int, int], tuple[tuple[str, ...], tuple[str, ...]]] = field(factory=dict)
+    searched: dict[tuple[int, int, int], SearchedPath] = field(factory=dict)
 
 
 @define(eq=False)
@@ -102,7 +114,8 @@ class Object:
     the object whose DT_NEEDED brought it in, `origin` the directory that ``$ORIGIN`` stands for. `rpath` and `runpath` are its lists once
     they were looked at (None = there is nothing to search), `defined` its versions likewise. `dependencies` are the direct ones, `search_list` the breadth-first list of
     an object that was opened itself, `order` that list sorted for relocation. `faked` stands for a missing library in a listing;
-    `mapped`: it is in the link map.
+    `mapped`: it is in the link map; `number` counts what entered it before. `settled`: when the map had been reordered so many times, all
+    its DT_NEEDED were there already, and this is how that was recorded, and the objects.
     `name` (first requested), `requester` and `stage` are for reports.
     """
 
@@ -124,15 +137,33 @@ class Object:
     order: list[Object] | None = None
     faked: bool = False
     mapped: bool = False
+    number: int = 0
+    settled: tuple[int, list[Search], list[Object]] | None = None
 
     def answers_to(self, name: str) -> bool:
         """Whether a request for `name` is a request for this object (``_dl_name_match_p`` and DT_SONAME)."""
         return not self.faked and (name in self.names or (self.elf.soname is not None and self.elf.soname == name))
 
-    def describe(self) -> LoadedObject:
-        """The object as a value for results."""
-        origin = self.node.origin if self.node is not None else None
-        return LoadedObject(self.name, self.path, self.file, origin, self.requester, self.stage)
+
+Found = tuple[File, str, str, ElfFacts | None]
+"""A file that may be the library, its canonical path, the path it was opened by, and its facts if nothing in it can stand against mapping
+it as a library (else None: `nvsim.loader.glibc.verify.refused` decides)."""
+
+Judged = tuple[Candidate, Found | None, str | None]
+"""What came of a candidate: how it is recorded, the file if it was taken, and the errno that this leaves."""
+
+
+@define(eq=False)
+class Shared:
+    """What all processes of one kind find out alike in one immutable tree: the same user, machine, rules, cache and CPU.
+
+    `judged`: candidates with absolute paths, by stage, path and who set it. `described`: objects with absolute paths as results have them,
+    by name, path, requester and stage. `cached`: the path of the cache's entry for a name and who set it, None = there is none.
+    """
+
+    judged: dict[tuple[str, str, str], Judged] = field(factory=dict)
+    described: dict[tuple[str | None, str, str | None, str | None], LoadedObject] = field(factory=dict)
+    cached: dict[str, tuple[str, str] | None] = field(factory=dict)
 
 
 @define(eq=False)
@@ -145,8 +176,8 @@ class Process:
     objects that were ever called so) and `inodes`; `scope` is the global search list, `loader` ld.so itself. `errno` is that of the last
     failing system call. `undefined` is the object and text of a symbol that ended start-up.
     Remembered between searches: `directories` by prefix (`learned` counts what was found out of them), `library_list` and `system_list`,
-    the cache, and which line of ld.so.conf names a directory (`conf_sources`). `accepted` is what every process of this kind found
-    acceptable in the same immutable tree: (stage, absolute path, who set it) -> how it is recorded, and the file.
+    the cache, and which line of ld.so.conf names a directory (`conf_sources`). `entered` counts the objects that ever entered the map,
+    `reordered` how often one left it or changed its place.
     """
 
     image: ExecImage
@@ -158,7 +189,7 @@ class Process:
     platform: str | None
     caps: tuple[str, ...]
     view: CacheView
-    accepted: dict[tuple[str, str, str], tuple[Candidate, tuple[File, str, str]]]
+    shared: Shared
     stack_executable: bool
     execstack: int
     argv0: str
@@ -180,6 +211,8 @@ class Process:
     learned: int = 0
     errno: str | None = None
     cache: LdCache | None = None
+    entered: int = 0
+    reordered: int = 0
     conf_sources: dict[str, str] | None = None
     loader: Object | None = None
 
@@ -204,6 +237,8 @@ class Process:
     def enter(self, obj: Object) -> None:
         """Append an object to the map."""
         obj.mapped = True
+        obj.number = self.entered
+        self.entered += 1
         self.map.append(obj)
         soname = obj.elf.soname
         for name in obj.names if soname is None or soname in obj.names else (*obj.names, soname):
@@ -228,6 +263,18 @@ class Process:
         for obj in objects:
             obj.mapped = False
         self.map = [o for o in self.map if o.mapped]
+        self.reordered += 1
+
+    def describe(self, obj: Object) -> LoadedObject:
+        """An object as a value for results."""
+        key = obj.name, obj.path, obj.requester, obj.stage
+        known = self.shared.described.get(key)
+        if known is None:
+            origin = obj.node.origin if obj.node is not None else None
+            known = LoadedObject(obj.name, obj.path, obj.file, origin, obj.requester, obj.stage)
+            if obj.path.startswith("/"):
+                keep(self.shared.described, key, known)
+        return known
 
     def loaded(self, name: str) -> Object | None:
         """The first object of the map that answers to `name`."""

@@ -100,6 +100,19 @@ def refused(
     return None
 
 
+def always_mapped(elf: ElfFacts | None) -> bool:
+    """Whether nothing that `refused` and `as_mapped` look at stands against this file, whatever the release and the process."""
+    return (
+        elf is not None
+        and elf.truncate is None
+        and elf.malformed is None
+        and elf.type == "DYN"
+        and not elf.nodyn
+        and not elf.flags_1 & (DF_1_NOOPEN | DF_1_PIE)
+        and elf.stack == "rw"
+    )
+
+
 def as_mapped(elf: ElfFacts) -> ElfFacts | None:
     """What the loader finds in a mapped file: of one that is cut within its first page, zeros instead of a dynamic section.
 

@@ -11,22 +11,17 @@ from functools import lru_cache
 
 from nvsim.frozen import define, field
 from nvsim.ldcache import LdCache
-from nvsim.loader.access import may_read
+from nvsim.loader.access import may_read, mount_flags
 from nvsim.loader.glibc import cache_lookup, verify
 from nvsim.loader.glibc.cache_source import cache_source
 from nvsim.loader.glibc.lists import expand_for, rpath_list, runpath_list
 from nvsim.loader.glibc.paths import directory_prefix
-from nvsim.loader.glibc.state import ERRNO_TEXT, EndError, LoadError, Object, Process, SearchList
+from nvsim.loader.glibc.state import ERRNO_TEXT, EndError, Found, LoadError, Object, Process, SearchList, keep
 from nvsim.loader.outcome import Candidate, SearchedPath
 from nvsim.rootfs.node import Directory, File, Node, Special
 from nvsim.rootfs.resolve import PathError
 
-_candidate_value = lru_cache(1 << 14)(Candidate)  # equal values of many traces are one object
-_MOST_ACCEPTED = 1 << 13
-_path_value = lru_cache(1 << 12)(SearchedPath)
-
-Found = tuple[File, str, str]
-"""A file that may be the library, its canonical path, and the path it was opened by."""
+_path_value = lru_cache(1 << 12)(SearchedPath)  # equal values of many traces are one object
 
 
 @define(eq=False)
@@ -136,10 +131,10 @@ def _walk(process: Process, hunt: Hunt, path_list: SearchList) -> Found | None:
 
 def _searched(process: Process, hunt: Hunt, path_list: SearchList, at: int) -> SearchedPath:
     """The directories from number `at` on that one source brought up; made once as long as nothing more is learned of directories."""
-    first = path_list.directories[at]
-    key = (at, process.learned)
+    key = at, process.learned, len(hunt.seen)
     known = path_list.searched.get(key)
     if known is None:
+        first = path_list.directories[at]
         tried: list[str] = []
         absent: list[str] = []
         for directory in path_list.directories[at:]:
@@ -147,8 +142,10 @@ def _searched(process: Process, hunt: Hunt, path_list: SearchList, at: int) -> S
                 break
             for shown, exists in zip(directory.shown, directory.exists, strict=True):
                 (absent if exists is False else tried).append(shown)
-        known = path_list.searched[key] = tuple(tried), tuple(absent)
-    return _path_value(len(hunt.seen), first.what, first.where, path_list.set_by, *known)
+        where, set_by = first.where, path_list.set_by
+        known = _path_value(len(hunt.seen), first.what, where, set_by, tuple(tried), tuple(absent))
+        path_list.searched[key] = known
+    return known
 
 
 def _exists(process: Process, directory: str) -> bool:
@@ -164,19 +161,27 @@ def _exists(process: Process, directory: str) -> bool:
 
 
 def _from_cache(process: Process, hunt: Hunt, nodeflib: bool) -> Found | None:
-    path = str(process.facts.cache)
-    hunt.paths.append(_path_value(len(hunt.seen), "cache", None, "the loader", (path,)))
+    hunt.paths.append(_cache_searched(len(hunt.seen), process.facts.cache))
     if process.cache is None:
         process.cache = _read_cache(process)
-    entry = cache_lookup.lookup(process.cache, hunt.name, process.rules, process.view)
-    if entry is None:
+    cached = process.shared.cached
+    if hunt.name not in cached:
+        entry = cache_lookup.lookup(process.cache, hunt.name, process.rules, process.view)
+        keep(cached, hunt.name, None if entry is None else (entry.path, cache_source(process, entry.path)))
+    taken = cached[hunt.name]
+    if taken is None:
         return None
-    set_by = cache_source(process, entry.path)
-    if nodeflib and any(entry.path.startswith(directory_prefix(d)) for d in process.facts.system_dirs):
+    path, set_by = taken
+    if nodeflib and any(path.startswith(directory_prefix(d)) for d in process.facts.system_dirs):
         why = "skipped: a default directory, and DF_1_NODEFLIB is set"
-        hunt.seen.append(Candidate("cache", entry.path, set_by, why))
+        hunt.seen.append(Candidate("cache", path, set_by, why))
         return None
-    return _candidate(process, hunt, "cache", entry.path, set_by)
+    return _candidate(process, hunt, "cache", path, set_by)
+
+
+@lru_cache(1 << 8)
+def _cache_searched(at: int, cache: str | None) -> SearchedPath:
+    return SearchedPath(at, "cache", None, "the loader", (str(cache),))
 
 
 def _read_cache(process: Process) -> LdCache:
@@ -195,17 +200,22 @@ def _read_cache(process: Process) -> LdCache:
 
 def _candidate(process: Process, hunt: Hunt, stage: str, path: str, set_by: str) -> Found | None:
     """Open and verify one candidate and record what came of it. Raises `LoadError` when it ends the search."""
-    known = process.accepted.get((stage, path, set_by))
+    key = stage, path, set_by
+    known = process.shared.judged.get(key)
     if known is not None and not hunt.need_setuid and not hunt.open_exec:
-        process.errno = None
-        hunt.seen.append(known[0])
-        return known[1]
+        record, found, process.errno = known
+        hunt.seen.append(record)
+        return found
     opened = _open(process, path)
+    lasting = path.startswith("/") and not hunt.open_exec
     if opened is None:
         errno = process.errno or ""
         missing = errno in ("ENOENT", "ENOTDIR")
         result = "missing" if missing else f"skipped: {ERRNO_TEXT.get(errno, errno)}"
-        hunt.seen.append(_candidate_value(stage, path, set_by, result, process.errno))
+        record = Candidate(stage, path, set_by, result, process.errno)
+        if lasting:
+            keep(process.shared.judged, key, (record, None, process.errno))
+        hunt.seen.append(record)
         return None
     node, where = opened
     program = process.image.elf
@@ -218,13 +228,15 @@ def _candidate(process: Process, hunt: Hunt, stage: str, path: str, set_by: str)
         assert isinstance(node, File)
         if not hunt.need_setuid or node.mode & 0o4000:
             process.errno = None
-            hit = Candidate(stage, path, set_by, "hit"), (node, where, path)
-            if path.startswith("/") and not hunt.open_exec:
-                if len(process.accepted) >= _MOST_ACCEPTED:
-                    process.accepted.clear()
-                process.accepted[stage, path, set_by] = hit
-            hunt.seen.append(hit[0])
-            return hit[1]
+            plain = verify.always_mapped(node.facts.elf) and "noexec" not in mount_flags(process.resolver.tree, where)
+            record, found = (
+                Candidate(stage, path, set_by, "hit"),
+                (node, where, path, node.facts.elf if plain else None),
+            )
+            if lasting:
+                keep(process.shared.judged, key, (record, found, None))
+            hunt.seen.append(record)
+            return found
         text = "no set-uid bit"
     elif verdict == verify.OTHER_CLASS:
         hunt.other_class = True
