@@ -73,16 +73,25 @@ def undefined(order: Iterable[Object], scope: list[Object], *, now: bool) -> Ite
     defined: set[str] = set()
     for obj in scope:
         defined |= obj.elf.defs or frozenset()
-    known = {version for obj in scope if obj.elf.defs is not None for version in obj.elf.verdef}
-    known -= {version for obj in scope if obj.elf.defs is None for version in obj.elf.verdef}
+    known: set[str] | None = None
     for obj in order:
         wanted = obj.elf.undef or ()
         if now or obj.elf.flags_1 & verify.DF_1_NOW:
             wanted = (*wanted, *(obj.elf.undef_lazy or ()))
         for symbol in wanted:
             name, _, version = symbol.partition("@")
-            if symbol not in defined and name not in defined and (not version or version.lstrip("@") in known):
+            if symbol in defined or name in defined:
+                continue
+            if version and known is None:
+                known = _known_versions(scope)
+            if not version or (known is not None and version.lstrip("@") in known):
                 yield obj, _undefined_text(symbol)
+
+
+def _known_versions(scope: list[Object]) -> set[str]:
+    """The versions whose symbols are known wherever they are defined."""
+    known = {version for obj in scope if obj.elf.defs is not None for version in obj.elf.verdef}
+    return known - {version for obj in scope if obj.elf.defs is None for version in obj.elf.verdef}
 
 
 def _undefined_text(symbol: str) -> str:

@@ -47,7 +47,7 @@ def map_object(
     `requester` is the object whose lists are searched; it stays the new object's `loader` unless it only called dlopen.
     """
     asked_by = requester.path or process.argv0 if requester is not None else ""
-    known = process.loaded(name)
+    known = process.answers.get(name)
     if known is not None:
         note = ASKED_BEFORE if name in known.names else "this is its DT_SONAME"
         process.call(known, name)
@@ -182,8 +182,8 @@ def _load_all(process: Process, root: Object, queue: list[Object], dlopened: boo
     at = 0
     while at < len(queue):
         obj = queue[at]
+        at += 1
         if obj in done:
-            at += 1
             continue
         done.add(obj)
         direct = _needed(process, obj, dlopened)
@@ -191,8 +191,10 @@ def _load_all(process: Process, root: Object, queue: list[Object], dlopened: boo
             if found not in queued:
                 queued.add(found)
                 queue.append(found)
-        elf = obj.elf
-        for wanted, because in [*((n, FILTER) for n in elf.filter), *((n, AUXILIARY) for n in elf.auxiliary)]:
+        filtees = [(n, FILTER) for n in obj.elf.filter] if obj.elf.filter else []
+        if obj.elf.auxiliary:
+            filtees += [(n, AUXILIARY) for n in obj.elf.auxiliary]
+        for wanted, because in filtees:
             filtee = _filtee(process, obj, wanted, because, queue, done, dlopened)
             if filtee is not None:
                 direct.append(filtee)
@@ -210,13 +212,13 @@ def _needed(process: Process, obj: Object, dlopened: bool) -> list[Object]:
         return known[2][:]
     direct: list[Object] = []
     asked_by = obj.path or process.argv0
-    searches, settled, first = process.searches, True, len(process.searches)
+    searches, answers, settled, first = process.searches, process.answers, True, len(process.searches)
     for wanted in obj.elf.needed:
         name = _name(process, obj, wanted, fatal=False) if "$" in wanted else wanted
         if name is None:
             settled = False
             continue
-        found = process.loaded(name)
+        found = answers.get(name)
         if found is not None and name in found.names:  # as `map_object` has it: by far the most of what is asked for
             searches.append(_already(name, asked_by, found.path, ASKED_BEFORE, NEEDED))
         else:
@@ -270,9 +272,9 @@ def _filtee(
             raise EndError("signal", f"SIGSEGV: {both}, and the loader moves them without end")
         del queue[there]
     queue.insert(here, found)
-    process.reordered += 1
     process.map.remove(found)
     found.mapped = obj is not process.main  # before the head of the map no walk through it comes
     if found.mapped:
         process.map.insert(process.map.index(obj), found)
+    process.reorder()
     return found

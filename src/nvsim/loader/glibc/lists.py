@@ -81,9 +81,10 @@ def _directory(process: Process, prefix: str, what: str, where: str | None) -> S
     known = process.directories.get(prefix)
     if known is None:
         prefixes, shown = _prefixes(prefix, process.caps)
+        every = range(len(prefixes))
         # relative directories are never left out: the current directory may change
-        exists: list[bool | None] = [None if prefix.startswith("/") else True] * len(prefixes)
-        known = process.directories[prefix] = SearchDirectory(prefixes, shown, exists, what, where)
+        unknown = set(every) if prefix.startswith("/") else set()
+        known = process.directories[prefix] = SearchDirectory(prefixes, shown, unknown, tuple(every), what, where)
     return known
 
 

@@ -45,21 +45,21 @@ def _original(objects: list[Object]) -> list[Object]:
 def _depth_first(objects: list[Object]) -> list[Object]:
     """The algorithm since 2.35: reverse post-order of depth-first walks, begun at the end of the list; none enters the main program."""
     out: list[Object] = []
-    visited: set[int] = set()
-    inside = {id(o) for o in objects}
+    visited: set[Object] = set()
+    inside = set(objects)
     for start in reversed(objects):
-        stack = [(start, iter(start.dependencies or ()))] if id(start) not in visited else []
-        visited.add(id(start))
+        stack = [(start, iter(start.dependencies or ()))] if start not in visited else []
+        visited.add(start)
         while stack:
             obj, rest = stack[-1]
             for step in rest:
-                if id(step) not in visited and step.path and not step.faked:
-                    visited.add(id(step))
+                if step not in visited and step.path and not step.faked:
+                    visited.add(step)
                     stack.append((step, iter(step.dependencies or ())))
                     break
             else:
                 stack.pop()
-                if id(obj) in inside:
+                if obj in inside:
                     out.append(obj)
     out.reverse()
     return out

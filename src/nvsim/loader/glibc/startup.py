@@ -120,8 +120,10 @@ def refuse_static(process: Process) -> None:
 def _refuse_second_loader(process: Process) -> None:
     """Raises `EndError` when ld.so was loaded again, by a name that the loader did not know for its own: such processes crash."""
     own = process.loader.node if process.loader is not None else None
+    if own is None or process.inodes[own.inode] is process.loader:
+        return
     for obj in process.map:
-        if own is not None and obj is not process.loader and obj.node is not None and obj.node.inode == own.inode:
+        if obj is not process.loader and obj.node is not None and obj.node.inode == own.inode:
             raise EndError("unknown", f"{obj.path} is the running loader, loaded a second time: the process crashes")
 
 
@@ -132,13 +134,13 @@ def _place_loader(process: Process, queue: list[Object]) -> None:
     if loader is None:
         return
     process.map.remove(loader)
-    process.reordered += 1
     found = [o for o in queue if not o.faked]
     at = next((i for i, o in enumerate(found) if o is loader), len(found) if process.rules.loader_stays else None)
     loader.mapped = at is not None
     if at is not None:
         before = found[at - 1]
         process.map.insert(next(i for i, o in enumerate(process.map) if o is before) + 1, loader)
+    process.reorder()
 
 
 def _preload(process: Process, wishes: Options, said: list[str]) -> list[Object]:

@@ -85,15 +85,22 @@ class SearchDirectory:
     """A directory of search lists (``struct r_search_path_elem``): one for the whole process, whichever lists name it.
 
     `prefixes` is what a name is appended to: one for each hwcaps subdirectory and the directory itself last, each with a trailing slash
-    ("" is the current directory), `shown` the same without that slash; `exists` says of each: known to exist, known not to, or not tried
-    yet. `what` and `where` tell who named the directory first.
+    ("" is the current directory), `shown` the same without that slash. `unknown` are the numbers of those that were not tried yet, `left`
+    of those that are not known to be absent, `absent` these as they are shown. `what` and `where` tell who named the directory first.
     """
 
     prefixes: tuple[str, ...]
     shown: tuple[str, ...]
-    exists: list[bool | None]
+    unknown: set[int]
+    left: tuple[int, ...]
     what: str
     where: str | None
+    absent: tuple[str, ...] = ()
+
+    def lacks(self, number: int) -> None:
+        """That one does not exist."""
+        self.left = tuple([n for n in self.left if n != number])
+        self.absent = tuple([shown for n, shown in enumerate(self.shown) if n not in self.left])
 
 
 @define(eq=False)
@@ -112,7 +119,7 @@ class Object:
 
     `path` is the string it was opened by ("" for the main program), `names` every name that it was requested by and matched. `loader` is
     the object whose DT_NEEDED brought it in, `origin` the directory that ``$ORIGIN`` stands for. `rpath` and `runpath` are its lists once
-    they were looked at (None = there is nothing to search), `defined` its versions likewise. `dependencies` are the direct ones, `search_list` the breadth-first list of
+    they were looked at (None = there is nothing to search; `bare`: so it is with all DT_RPATHs for it), `defined` its versions likewise. `dependencies` are the direct ones, `search_list` the breadth-first list of
     an object that was opened itself, `order` that list sorted for relocation. `faked` stands for a missing library in a listing;
     `mapped`: it is in the link map; `number` counts what entered it before. `settled`: when the map had been reordered so many times, all
     its DT_NEEDED were there already, and this is how that was recorded, and the objects.
@@ -128,6 +135,7 @@ class Object:
     name: str | None = None
     requester: str | None = None
     stage: str | None = None
+    bare: bool = False
     names: set[str] = field(factory=set)
     rpath: SearchList | bool | None = False
     runpath: SearchList | bool | None = False
@@ -139,10 +147,6 @@ class Object:
     mapped: bool = False
     number: int = 0
     settled: tuple[int, list[Search], list[Object]] | None = None
-
-    def answers_to(self, name: str) -> bool:
-        """Whether a request for `name` is a request for this object (``_dl_name_match_p`` and DT_SONAME)."""
-        return not self.faked and (name in self.names or (self.elf.soname is not None and self.elf.soname == name))
 
 
 Found = tuple[File, str, str, ElfFacts | None]
@@ -172,8 +176,8 @@ class Process:
 
     `caps` are the hwcaps subdirectories in search order, `platform` is ``$PLATFORM``, `view` what decides among cache entries.
     `execstack`, `bind_now`, `library_path` (who says so, text), `use_cache` and `inhibit_rpath` are what was asked for; `tracing`: only a
-    listing is, and a missing library is no error. `map` is the link map, main program first, with its indexes `names` (name -> the
-    objects that were ever called so) and `inodes`; `scope` is the global search list, `loader` ld.so itself. `errno` is that of the last
+    listing is, and a missing library is no error. `map` is the link map, main program first, with its indexes `answers` (name -> the
+    first object that answers to it) and `inodes`; `scope` is the global search list, `loader` ld.so itself. `errno` is that of the last
     failing system call. `undefined` is the object and text of a symbol that ended start-up.
     Remembered between searches: `directories` by prefix (`learned` counts what was found out of them), `library_list` and `system_list`,
     the cache, and which line of ld.so.conf names a directory (`conf_sources`). `entered` counts the objects that ever entered the map,
@@ -199,7 +203,7 @@ class Process:
     bind_now: bool = False
     tracing: bool = False
     map: list[Object] = field(factory=list)
-    names: dict[str, list[Object]] = field(factory=dict)
+    answers: dict[str, Object] = field(factory=dict)
     inodes: dict[tuple[str, str | int], Object] = field(factory=dict)
     scope: list[Object] = field(factory=list)
     searches: list[Search] = field(factory=list)
@@ -240,30 +244,39 @@ class Process:
         obj.number = self.entered
         self.entered += 1
         self.map.append(obj)
-        soname = obj.elf.soname
-        for name in obj.names if soname is None or soname in obj.names else (*obj.names, soname):
-            having = self.names.get(name)
-            if having is None:
-                self.names[name] = [obj]
-            else:
-                having.append(obj)
+        if not obj.faked:
+            self._answer(obj)
         if obj.node is not None:
             self.inodes[obj.node.inode] = obj
 
+    def _answer(self, obj: Object) -> None:
+        """`obj`, the last of the map, answers to its names, as far as no other does."""
+        answers = self.answers
+        for name in obj.names:
+            answers.setdefault(name, obj)
+        soname = obj.elf.soname
+        if soname is not None:
+            answers.setdefault(soname, obj)
+
     def call(self, obj: Object, name: str) -> None:
-        """From now on `obj` answers to `name` too."""
-        if name not in obj.names:
-            obj.names.add(name)
-            having = self.names.setdefault(name, [])
-            if not any(o is obj for o in having):
-                having.append(obj)
+        """From now on `obj` answers to `name` too, to which no other object answered."""
+        obj.names.add(name)
+        self.answers.setdefault(name, obj)
+
+    def reorder(self) -> None:
+        """Objects have left the map or changed their places."""
+        self.reordered += 1
+        self.answers = {}
+        for obj in self.map:
+            if not obj.faked:
+                self._answer(obj)
 
     def unmap(self, objects: list[Object]) -> None:
         """Take objects out of the map."""
         for obj in objects:
             obj.mapped = False
         self.map = [o for o in self.map if o.mapped]
-        self.reordered += 1
+        self.reorder()
 
     def describe(self, obj: Object) -> LoadedObject:
         """An object as a value for results."""
@@ -276,20 +289,9 @@ class Process:
                 keep(self.shared.described, key, known)
         return known
 
-    def loaded(self, name: str) -> Object | None:
-        """The first object of the map that answers to `name`."""
-        having = self.names.get(name)
-        if having is None:
-            return None
-        if len(having) == 1:
-            return having[0] if having[0].mapped and not having[0].faked else None
-        return next((o for o in self.map if o.answers_to(name)), None)
-
     def named(self, name: str) -> Object | None:
         """The first object of the map, missing ones too, that was asked for by `name` or opened by this path; its DT_SONAME does not count."""
-        having = self.names.get(name)
-        if having is None:
-            return None
-        if len(having) == 1 and having[0].mapped:
-            return having[0] if name in having[0].names else None
+        first = None if self.tracing else self.answers.get(name)
+        if first is not None and name in first.names:
+            return first
         return next((o for o in self.map if name in o.names), None)

@@ -81,9 +81,9 @@ def _nothing(process: Process, hunt: Hunt) -> LoadError:
 def _rpaths(process: Process, hunt: Hunt, requester: Object | None) -> Found | None:
     """DT_RPATH of the requester, of what loaded it, and so on; then that of the main program, if it was not among them."""
     main = process.map[0] if process.map else None
-    owner = requester or main
-    did_main = main is None
-    while owner is not None:
+    owner = first = requester or main
+    did_main, bare = main is None, True
+    while owner is not None and not owner.bare:
         did_main = did_main or owner is main
         rpath = rpath_list(process, owner) if owner.rpath is not None else None
         if rpath is not None:
@@ -92,13 +92,16 @@ def _rpaths(process: Process, hunt: Hunt, requester: Object | None) -> Found | N
                 return hit
             if _all_absent(rpath):
                 owner.rpath = None
+        bare = bare and owner.rpath is None
         owner = owner.loader or (None if did_main else main)
+    if first is not None:
+        first.bare = bare
     return None
 
 
 def _all_absent(path_list: SearchList) -> bool:
     """None of its directories exists: the list is forgotten."""
-    return all(exists is False for directory in path_list.directories for exists in directory.exists)
+    return not any(directory.left for directory in path_list.directories)
 
 
 def _walk(process: Process, hunt: Hunt, path_list: SearchList) -> Found | None:
@@ -110,20 +113,20 @@ def _walk(process: Process, hunt: Hunt, path_list: SearchList) -> Found | None:
         if directory.what != what:
             what = directory.what
             hunt.paths.append(_searched(process, hunt, path_list, at))
-        exists = directory.exists
-        if exists.count(False) == len(exists):
-            continue
         here = False
-        for i, prefix in enumerate(directory.prefixes):
-            if exists[i] is False:
-                continue
+        for i in directory.left:
+            prefix = directory.prefixes[i]
             hit = _candidate(process, hunt, stage, prefix + hunt.name, set_by)
-            if exists[i] is None:
-                exists[i] = hit is not None or _exists(process, prefix)
-                process.learned += 1
+            absent = False
+            if i in directory.unknown:
+                directory.unknown.discard(i)
+                absent = hit is None and not _exists(process, prefix)
+                if absent:
+                    directory.lacks(i)
+                    process.learned += 1
             if hit is not None:
                 return hit
-            here = here or exists[i] is not False
+            here = here or not absent
         if here and process.errno not in passed:
             return None
     return None
@@ -140,8 +143,8 @@ def _searched(process: Process, hunt: Hunt, path_list: SearchList, at: int) -> S
         for directory in path_list.directories[at:]:
             if directory.what != first.what:
                 break
-            for shown, exists in zip(directory.shown, directory.exists, strict=True):
-                (absent if exists is False else tried).append(shown)
+            tried += [directory.shown[n] for n in directory.left]
+            absent += directory.absent
         where, set_by = first.where, path_list.set_by
         known = _path_value(len(hunt.seen), first.what, where, set_by, tuple(tried), tuple(absent))
         path_list.searched[key] = known
