@@ -64,8 +64,8 @@ def _no_inodes() -> list[Change]:
     numbers = count()
 
     def own_inode(found: walk.Found) -> walk.Found:
-        node, where, path = found
-        return evolve(node, inode=("nobody", next(numbers))), where, path
+        node, *rest = found
+        return evolve(node, inode=("nobody", next(numbers))), *rest
 
     find, by_path = linkmap.find, linkmap.open_by_path
     return [
@@ -137,24 +137,25 @@ def _verdict(text: str, wrong: str) -> Callable[[], list[Change]]:
 
 
 def _no_sonames() -> list[Change]:
-    return [
-        (
-            Process,
-            "loaded",
-            lambda self, name: next((o for o in self.map if not o.faked and name in o.names), None),
-        )
-    ]
+    original = Process.enter
+
+    def enter(self: Process, obj: Object) -> None:
+        original(self, obj)
+        self.answers.clear()
+        for other in reversed(self.map):
+            self.answers.update(dict.fromkeys(other.names if not other.faked else (), other))
+
+    return [(Process, "enter", enter)]
 
 
 def _weak_is_strong() -> list[Change]:
     original = checks.version_problems
-    return [
-        (
-            checks,
-            "version_problems",
-            lambda process, obj: (evolve(p, kind="missing") if p.kind == "weak" else p for p in original(process, obj)),
-        )
-    ]
+
+    def strong(process: Process, obj: Object) -> Any:
+        problems, end = original(process, obj)
+        return [evolve(p, kind="missing") if p.kind == "weak" else p for p in problems], end
+
+    return [(checks, "version_problems", strong)]
 
 
 def _no_nodeflib() -> list[Change]:

@@ -8,22 +8,26 @@ from collections.abc import Iterable, Iterator
 
 from nvsim.elf.facts import ElfFacts
 from nvsim.loader.glibc import verify
-from nvsim.loader.glibc.state import LoadError, Object, Process, failed_assertion
+from nvsim.loader.glibc.state import EndError, LoadError, Object, Process, failed_assertion
 from nvsim.loader.outcome import VersionProblem
 
 
-def version_problems(process: Process, obj: Object) -> Iterator[VersionProblem]:
-    """Every version that `obj` needs and does not get, in the order of its DT_VERNEED (``_dl_check_map_versions``).
+def version_problems(process: Process, obj: Object) -> tuple[list[VersionProblem], LoadError | EndError | None]:
+    """Every version that `obj` needs and does not get, in the order of its DT_VERNEED, and what ends the check after these
+    (``_dl_check_map_versions``).
 
-    At the end it raises `LoadError` when the object has DT_RELR without saying so; needs of a library that stands in a listing
-    although it is missing say nothing.
+    That is a `LoadError` when the object has DT_RELR without saying so, and an `EndError` when nothing loaded bears the name of a file
+    that is needed. Needs of a library that stands in a listing although it is missing say nothing.
     """
-    declared = False
+    problems: list[VersionProblem] = []
+    declared, answers = False, process.answers
     for need in obj.elf.verneed:
-        provider = process.named(need.file)
+        provider = answers.get(need.file)
+        if provider is None or need.file not in provider.names or process.tracing:
+            provider = process.named(need.file)
         if provider is None:
             place = f"dl-version.c: {process.rules.needed_assert}: _dl_check_map_versions"
-            raise failed_assertion(place, "needed != NULL")
+            return problems, failed_assertion(place, "needed != NULL")
         if provider.faked:
             continue
         declared = declared or "GLIBC_ABI_DT_RELR" in need.versions
@@ -34,11 +38,12 @@ def version_problems(process: Process, obj: Object) -> Iterator[VersionProblem]:
         label, where = process.label(obj), process.label(provider)
         for version in need.versions:
             if not provider.elf.verdef:
-                yield VersionProblem(label, where, version, "none")
+                problems.append(VersionProblem(label, where, version, "none"))
             elif version not in provider.defined:
-                yield VersionProblem(label, where, version, "weak" if version in need.weak else "missing")
-    if process.rules.relr and not declared and _must_declare_relr(obj.elf):
-        raise LoadError(process.label(obj), "DT_RELR without GLIBC_ABI_DT_RELR dependency")
+                problems.append(VersionProblem(label, where, version, "weak" if version in need.weak else "missing"))
+    if obj.elf.relr and process.rules.relr and not declared and _must_declare_relr(obj.elf):
+        return problems, LoadError(process.label(obj), "DT_RELR without GLIBC_ABI_DT_RELR dependency")
+    return problems, None
 
 
 def _must_declare_relr(elf: ElfFacts) -> bool:

@@ -62,9 +62,12 @@ def _open(process: Process, obj: Object, before: int, *, lazy: bool) -> None:
     assert obj.search_list is not None and obj.order is not None
     added = [o for o in obj.search_list if o.number >= before]
     for new in added:
-        for problem in checks.version_problems(process, new):
+        problems, end = checks.version_problems(process, new)
+        for problem in problems:
             if problem.fatal:
                 raise LoadError(problem.provider, problem.message)
+        if end is not None:
+            raise end
     order = [o for o in reversed(obj.order) if o.number >= before]
     weak = checks.isa_problem(process, order)
     if weak is not None:

@@ -276,5 +276,5 @@ def _filtee(
     found.mapped = obj is not process.main  # before the head of the map no walk through it comes
     if found.mapped:
         process.map.insert(process.map.index(obj), found)
-    process.reorder()
+    process.reorder(left=not found.mapped)
     return found

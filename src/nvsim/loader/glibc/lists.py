@@ -66,15 +66,29 @@ def _inhibited(process: Process, obj: Object) -> bool:
 def _list(
     process: Process, text: str, separators: str, what: str, where: str | None, obj: Object, stage: str, set_by: str
 ) -> SearchList | None:
-    directories: list[SearchDirectory] = []
-    for element in split_path(text, separators):
-        expanded = expand_for(process, element, obj) if element else ""
-        if expanded is None and not process.rules.dropped_is_current:
-            continue
-        directory = _directory(process, directory_prefix(expanded or ""), what, where)
-        if not any(d is directory for d in directories):
-            directories.append(directory)
+    if process.secure and "$" in text:
+        expanded = [expand_for(process, element, obj) for element in split_path(text, separators)]
+        prefixes = _as_prefixes(expanded, process.rules.dropped_is_current)
+    else:
+        rules = process.rules
+        tokens = obj.origin, process.facts.lib_token, process.platform
+        prefixes = _expanded(text, separators, *tokens, not rules.loose_tokens, rules.dropped_is_current)
+    directories = [_directory(process, prefix, what, where) for prefix in prefixes]
     return SearchList(stage, set_by, directories) if directories else None
+
+
+@lru_cache(1 << 12)
+def _expanded(
+    text: str, separators: str, origin: str | None, lib: str, platform: str | None, loose: bool, current: bool
+) -> tuple[str, ...]:
+    """The prefixes of a list whose tokens have these values."""
+    return _as_prefixes([expand(e, origin, lib, platform, loose=loose) for e in split_path(text, separators)], current)
+
+
+def _as_prefixes(elements: list[str | None], current: bool) -> tuple[str, ...]:
+    """Each prefix once; None is an element of which nothing is left, `current`: it then stands for the current directory."""
+    kept = (element for element in elements if element is not None or current)
+    return tuple(dict.fromkeys(directory_prefix(element or "") for element in kept))
 
 
 def _directory(process: Process, prefix: str, what: str, where: str | None) -> SearchDirectory:

@@ -80,10 +80,12 @@ def _startup(process: Process, wishes: Options, said: list[str]) -> int | None:
     main = process.main
     assert main.search_list is not None and main.order is not None
     process.scope = list(main.search_list)
-    for obj in [o for o in process.map if not o.faked]:
-        for problem in checks.version_problems(process, obj):
-            process.problems.append(problem)
-            said.append(f"{process.argv0}: {problem.text}\n")
+    for obj in process.map:
+        problems, end = checks.version_problems(process, obj) if not obj.faked else ([], None)
+        process.problems += problems
+        said += [f"{process.argv0}: {problem.text}\n" for problem in problems]
+        if end is not None:
+            raise end
     order = list(reversed(main.order))
     if wishes.mode != options.NORMAL:
         if wishes.warn and wishes.mode == options.TRACE:
@@ -140,7 +142,7 @@ def _place_loader(process: Process, queue: list[Object]) -> None:
     if at is not None:
         before = found[at - 1]
         process.map.insert(next(i for i, o in enumerate(process.map) if o is before) + 1, loader)
-    process.reorder()
+    process.reorder(left=at is None)
 
 
 def _preload(process: Process, wishes: Options, said: list[str]) -> list[Object]:

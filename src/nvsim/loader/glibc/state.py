@@ -97,10 +97,10 @@ class SearchDirectory:
     where: str | None
     absent: tuple[str, ...] = ()
 
-    def lacks(self, number: int) -> None:
-        """That one does not exist."""
-        self.left = tuple([n for n in self.left if n != number])
-        self.absent = tuple([shown for n, shown in enumerate(self.shown) if n not in self.left])
+    def lack(self, numbers: list[int]) -> None:
+        """These do not exist."""
+        self.left = left = tuple([n for n in self.left if n not in numbers])
+        self.absent = tuple([shown for n, shown in enumerate(self.shown) if n not in left]) if left else self.shown
 
 
 @define(eq=False)
@@ -181,7 +181,7 @@ class Process:
     failing system call. `undefined` is the object and text of a symbol that ended start-up.
     Remembered between searches: `directories` by prefix (`learned` counts what was found out of them), `library_list` and `system_list`,
     the cache, and which line of ld.so.conf names a directory (`conf_sources`). `entered` counts the objects that ever entered the map,
-    `reordered` how often one left it or changed its place.
+    `reordered` how often one left it or changed its place; `rivals`: two of them answer to the same name.
     """
 
     image: ExecImage
@@ -217,6 +217,7 @@ class Process:
     cache: LdCache | None = None
     entered: int = 0
     reordered: int = 0
+    rivals: bool = False
     conf_sources: dict[str, str] | None = None
     loader: Object | None = None
 
@@ -245,38 +246,38 @@ class Process:
         self.entered += 1
         self.map.append(obj)
         if not obj.faked:
-            self._answer(obj)
+            answers = self.answers
+            for name in obj.names:
+                if answers.setdefault(name, obj) is not obj:
+                    self.rivals = True
+            soname = obj.elf.soname
+            if soname is not None and answers.setdefault(soname, obj) is not obj:
+                self.rivals = True
         if obj.node is not None:
             self.inodes[obj.node.inode] = obj
-
-    def _answer(self, obj: Object) -> None:
-        """`obj`, the last of the map, answers to its names, as far as no other does."""
-        answers = self.answers
-        for name in obj.names:
-            answers.setdefault(name, obj)
-        soname = obj.elf.soname
-        if soname is not None:
-            answers.setdefault(soname, obj)
 
     def call(self, obj: Object, name: str) -> None:
         """From now on `obj` answers to `name` too, to which no other object answered."""
         obj.names.add(name)
         self.answers.setdefault(name, obj)
 
-    def reorder(self) -> None:
-        """Objects have left the map or changed their places."""
+    def reorder(self, *, left: bool = False) -> None:
+        """Objects have changed their places, or `left` the map."""
         self.reordered += 1
+        if not self.rivals and not left:
+            return
         self.answers = {}
         for obj in self.map:
-            if not obj.faked:
-                self._answer(obj)
+            for name in (*obj.names, obj.elf.soname) if not obj.faked else ():
+                if name is not None:
+                    self.answers.setdefault(name, obj)
 
     def unmap(self, objects: list[Object]) -> None:
         """Take objects out of the map."""
         for obj in objects:
             obj.mapped = False
         self.map = [o for o in self.map if o.mapped]
-        self.reorder()
+        self.reorder(left=True)
 
     def describe(self, obj: Object) -> LoadedObject:
         """An object as a value for results."""

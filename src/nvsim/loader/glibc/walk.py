@@ -113,20 +113,25 @@ def _walk(process: Process, hunt: Hunt, path_list: SearchList) -> Found | None:
         if directory.what != what:
             what = directory.what
             hunt.paths.append(_searched(process, hunt, path_list, at))
-        here = False
+        here, unknown, absent = False, directory.unknown, []
+        hit: Found | None = None
         for i in directory.left:
             prefix = directory.prefixes[i]
             hit = _candidate(process, hunt, stage, prefix + hunt.name, set_by)
-            absent = False
-            if i in directory.unknown:
-                directory.unknown.discard(i)
-                absent = hit is None and not _exists(process, prefix)
-                if absent:
-                    directory.lacks(i)
-                    process.learned += 1
+            tried = not unknown or i not in unknown
+            if not tried:
+                unknown.discard(i)
             if hit is not None:
-                return hit
-            here = here or not absent
+                break
+            if tried or _exists(process, prefix):
+                here = True
+            else:
+                absent.append(i)
+        if absent:
+            directory.lack(absent)
+            process.learned += 1
+        if hit is not None:
+            return hit
         if here and process.errno not in passed:
             return None
     return None
