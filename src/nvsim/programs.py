@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -226,7 +227,7 @@ def play(
     steps: tuple[Step, ...],
     session: LoaderSession,
     resolver: Resolver,
-    met: dict[str, str | None],
+    met: Mapping[str, str | None],
     exit_code: int | None,
 ) -> ProgramRun:
     """Play `steps` in a started process.

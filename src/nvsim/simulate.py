@@ -72,7 +72,8 @@ class ProcessResult:
 
 @frozen
 class Result:
-    """A prediction with everything that it rests on. `checks` are injected programs that were tried beside the command."""
+    """A prediction with everything that it rests on. `processes` runs others in the prepared root (None: the container does not start).
+    What takes further processes to know (`cuda`, `checks`) is found out when it is first read: not everybody who simulates asks for it."""
 
     scenario: Scenario
     process: Process
@@ -81,15 +82,19 @@ class Result:
     main: ProcessResult
     plan: InjectionPlan | None = None
     injected: Injected | None = None
-    checks: tuple[ProcessResult, ...] = ()
     assumptions: tuple[str, ...] = ()
+    processes: KeptProcesses | None = field(default=None, eq=False, repr=False)
     memo: Memo = field(factory=Memo, init=False, eq=False, repr=False)
 
     @property
     def cuda(self) -> CudaAnswer | None:
-        """What CUDA would answer to the command (None = it does not start, so nothing is asked). Found out when it is first read: not
-        everybody who simulates asks for it."""
+        """What CUDA would answer to the command (None = it does not start, so nothing is asked)."""
         return self.memo.get("cuda", None, lambda: _cuda(self))
+
+    @property
+    def checks(self) -> tuple[ProcessResult, ...]:
+        """Injected programs, tried beside the command."""
+        return self.memo.get("checks", None, lambda: _checks(self))
 
     @property
     def verdict(self) -> str:
@@ -168,12 +173,11 @@ def _simulate(scenario: Scenario, programs: tuple[KnownProgram, ...]) -> Result:
         return Result(scenario, process, call, request, main, plan, injected, assumptions=_unique(assumptions))
     process = evolve(process, override=_overrides(scenario, call))
     machine = _machine(scenario)
-    settings, rootfs, met = scenario.settings, injected.rootfs, dict(ready.met)
-    known = KeptProcesses(run_process, scenario.image.memo, rootfs, machine, programs, met)
+    known = KeptProcesses(run_process, scenario.image.memo, injected.rootfs, machine, programs, ready.met)
+    settings = scenario.settings
     main = known.run(process, settings.dlopen, settings.dlopen_from, speaker)
-    checks = _checks(plan, process, programs, known)
     assumptions += main.assumptions
-    return Result(scenario, process, call, request, main, plan, injected, checks, _unique(assumptions))
+    return Result(scenario, process, call, request, main, plan, injected, _unique(assumptions), known)
 
 
 def _overrides(scenario: Scenario, call: Call) -> bool:
@@ -220,7 +224,7 @@ def run_process(
     process: Process,
     machine: Machine,
     programs: tuple[KnownProgram, ...],
-    met: dict[str, str | None],
+    met: Mapping[str, str | None],
     dlopen: tuple[str, ...] = (),
     dlopen_from: str = "main",
     speaker: Speaker = DOCKER,
@@ -279,7 +283,7 @@ def run_process(
     for name in dlopen:
         caller = _caller(dlopen_from, process, session.outcome, _opened(runs, calls), resolver)
         calls.append(session.dlopen(DlopenCall(name, 2, caller)))
-    return _judge(evolve(base, outcome=session.finish()), runs, tuple(calls))
+    return _judge(evolve(base, outcome=session.finish()) if runs or calls else base, runs, tuple(calls))
 
 
 def _opened(runs: tuple[ProgramRun, ...], calls: list[DlopenResult]) -> list[LoadedObject]:
@@ -348,7 +352,7 @@ def _play_known(
     process: Process,
     outcome: Outcome,
     programs: tuple[KnownProgram, ...],
-    met: dict[str, str | None],
+    met: Mapping[str, str | None],
 ) -> tuple[ProgramRun, ...]:
     """Every known program that this process is, played in turn; the image's own word about a program comes first."""
     path = outcome.program or ""
@@ -368,39 +372,56 @@ def _play_known(
 
 
 def _judge(result: ProcessResult, runs: tuple[ProgramRun, ...], calls: tuple[DlopenResult, ...]) -> ProcessResult:
+    """`result` with what its program did after its start, and the verdict on it."""
     outcome = result.outcome
     assert outcome is not None
     assumptions = [*result.assumptions, *(a for r in runs for a in r.assumptions)]
     for run in runs:
         if run.program is not None:
             assumptions.append(f"what {run.program.title} loads is known from: {'; '.join(run.program.sources)}")
-    result = evolve(result, runs=runs, dlopen=calls, kind="exit", assumptions=_unique(assumptions))
     stderr = outcome.stderr + "".join(r.stderr for r in runs)
     stdout = "".join(r.stdout for r in runs)
     exit_code = outcome.exit_code if outcome.exit_code is not None else next((r.exit_code for r in runs), None)
-    result = evolve(result, stdout=stdout, stderr=stderr, exit_code=exit_code, message=(stderr + stdout).strip())
+    ended = next((r for r in runs if r.failed is not None), None)
+    verdict, reason = _verdict(runs, calls)
+    return evolve(
+        result,
+        kind="exit",
+        verdict=verdict,
+        reason=reason,
+        runs=runs,
+        dlopen=calls,
+        stdout=stdout,
+        stderr=stderr,
+        message=(stderr + stdout).strip(),
+        exit_code=exit_code if ended is None else ended.exit_code,
+        assumptions=_unique(assumptions),
+    )
+
+
+def _verdict(runs: tuple[ProgramRun, ...], calls: tuple[DlopenResult, ...]) -> tuple[str, str]:
+    """The verdict on a program that started, and the reason."""
     for run in runs:
         failed = run.failed
         if failed is not None:
             last = failed.attempts[-1].error if failed.attempts else failed.note
-            return evolve(result, verdict="fails", reason=f"{failed.step.what}: {last}", exit_code=run.exit_code)
+            return "fails", f"{failed.step.what}: {last}"
     missing = next((c for c in calls if c.ok is False), None)
     if missing is not None:
-        return evolve(result, verdict="fails", reason=missing.error or f"{missing.call.name} does not load")
+        return "fails", missing.error or f"{missing.call.name} does not load"
     open_questions = [s.note or s.step.what for r in runs for s in r.steps if s.ok is None and s.step.required]
     open_questions += [c.error or c.call.name for c in calls if c.ok is None]
     if open_questions:
-        return evolve(result, verdict="unknown", reason=open_questions[0])
-    return evolve(result, verdict="ok", reason="the program starts and every library that it is known to need loads")
+        return "unknown", open_questions[0]
+    return "ok", "the program starts and every library that it is known to need loads"
 
 
-def _checks(
-    plan: InjectionPlan | None, process: Process, programs: tuple[KnownProgram, ...], known: KeptProcesses
-) -> tuple[ProcessResult, ...]:
+def _checks(result: Result) -> tuple[ProcessResult, ...]:
     """Try the injected programs that people judge a container by (``check`` in their data), unless one is the command itself."""
-    names = {pattern for known in programs if known.check for pattern in known.match.program}
-    wanted = dict.fromkeys(
-        m.dst for m in (plan.mounts if plan else ()) if m.kind == "binary" and m.dst.rpartition("/")[2] in names
-    )
+    processes, plan, process = result.processes, result.plan, result.process
+    if processes is None or plan is None:
+        return ()
+    names = {pattern for known in processes.programs if known.check for pattern in known.match.program}
+    wanted = dict.fromkeys(m.dst for m in plan.mounts if m.kind == "binary" and m.dst.rpartition("/")[2] in names)
     own = process.argv[0].rpartition("/")[2]
-    return tuple(known.run(evolve(process, argv=(path,))) for path in wanted if path.rpartition("/")[2] != own)
+    return tuple(processes.run(evolve(process, argv=(path,))) for path in wanted if path.rpartition("/")[2] != own)
