@@ -222,6 +222,8 @@ def _with(options: Options, name: str, value: str) -> Options:
 
 def masked_cpu(cpu: Cpu, disabled: frozenset[str]) -> Cpu:
     """The CPU as library directories see it once features are switched off (the check of ISA levels does not change)."""
+    if not disabled:
+        return cpu
     level, platform, hwcaps = cpu.isa_level, cpu.platform, cpu.hwcaps
     for feature in disabled:
         needed_from, for_platform, for_avx512 = DISABLED_BY_TUNABLE.get(feature, (9, False, False))
