@@ -106,7 +106,7 @@ def test_inject_without_a_host_shows_the_oci_config(spec: Path) -> None:
 
 def test_inject_on_a_host_without_the_files_fails_as_the_runtime_does(spec: Path) -> None:
     done = nvsim("cdi", "inject", str(spec), "--host", "ubuntu2204-535", "example:ubuntu2204")
-    assert done.status == 1 and "stat /usr/lib/libtoy.so: no such file or directory" in done.err
+    assert done.status == 1 and "open /usr/lib/libtoy.so: no such file or directory" in done.err
 
 
 def test_an_unknown_device_names_those_that_there_are(spec: Path) -> None:
