@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nvsim.frozen import frozen
+from nvsim.frozen import evolve, frozen
 from nvsim.rootfs.overlay import RootFS
 from nvsim.toolkit.request import Because
 
@@ -150,6 +150,27 @@ class InjectionPlan:
     engine_version: str | None = None
     gids: tuple[int, ...] = ()
     driver_root: str = "/"
+
+
+def bare(plan: InjectionPlan) -> InjectionPlan:
+    """What there is to do of a plan, without reasons and what is only told: plans that are equal then make the same root."""
+
+    def step(known: Step) -> Step:
+        return known if isinstance(known, PlannedStop) else evolve(known, because=())
+
+    stages = tuple(evolve(stage, steps=tuple(map(step, stage.steps))) for stage in plan.stages)
+    return InjectionPlan(
+        plan.engine,
+        mounts=tuple(evolve(m, because=()) for m in plan.mounts),
+        symlinks=tuple(evolve(link, because=()) for link in plan.symlinks),
+        device_nodes=tuple(evolve(n, because=()) for n in plan.device_nodes),
+        hooks=tuple(evolve(h, because=()) for h in plan.hooks),
+        ldconfig=None if plan.ldconfig is None else evolve(plan.ldconfig, because=()),
+        failure=plan.failure,
+        stages=stages,
+        engine_version=plan.engine_version,
+        driver_root=plan.driver_root,
+    )
 
 
 @frozen

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Hashable
+
 from nvsim.frozen import evolve, frozen
 from nvsim.host.profile import HostProfile
 from nvsim.inject.cdi.apply import prepare, run_hooks
@@ -11,7 +13,7 @@ from nvsim.inject.generate.platform import Platform, platform_of
 from nvsim.inject.legacy.apply import apply
 from nvsim.inject.legacy.run import plan_legacy
 from nvsim.inject.log import ToolFailure
-from nvsim.inject.plan import Injected, InjectionPlan
+from nvsim.inject.plan import Injected, InjectionPlan, bare
 from nvsim.memo import Same
 from nvsim.rootfs.node import File, Special
 from nvsim.rootfs.overlay import RootFS
@@ -208,19 +210,43 @@ def _done(
 ) -> _Done:
     """Do `plan` on the engine's root, with the legacy engine in between, where the hook calls it with these arguments and variables. Of
     the settings only the toolkit's release and `rootless` are read."""
-    host, release = _cdi_host(scenario.host), release_of(toolkit_version(scenario))
-    injected = prepare(plan, root, host, userns=scenario.settings.rootless)
+    profile, userns = scenario.host, scenario.settings.rootless
+    host, release = _cdi_host(profile), release_of(toolkit_version(scenario))
+    by = Same(profile)
+    work = _bare(profile, plan)
+    injected = root.memo.get("prepared", (by, Same(work), userns), lambda: prepare(work, root, host, userns=userns))
     if injected.failure is not None:
         return _Done(injected, stage=CREATE)
     own: InjectionPlan | None = None
     if legacy is not None:
         own = _legacy_plan(scenario, *legacy, injected.rootfs)
-        done = apply(own, injected.rootfs, scenario.host)
-        injected = evolve(done, effects=(*injected.effects, *done.effects))
+        injected = _after(injected, by, _bare(profile, own), lambda start, what: apply(what, start.rootfs, profile))
         if injected.failure is not None:
             return _Done(injected, own, HOOK)
-    injected = run_hooks(plan, injected, host, release=release)
+    injected = Injected(injected.rootfs, injected.effects)  # the legacy engine's log is told where it fails
+    if work.hooks:
+        key = (by, release.version)
+        injected = _after(injected, key, work, lambda start, what: run_hooks(what, start, host, release=release))
     return _Done(injected, own, CREATE if injected.failure is not None else None, by_hooks=True)
+
+
+def _after(
+    before: Injected, key: Hashable, work: InjectionPlan, make: Callable[[Injected, InjectionPlan], Injected]
+) -> Injected:
+    """`before` with the next piece of `work` done, which is kept with the root that it starts from."""
+    rootfs = before.rootfs
+    done = rootfs.memo.get("worked", (key, Same(work)), lambda: make(Injected(rootfs), work))
+    return evolve(done, effects=(*before.effects, *done.effects))
+
+
+def _bare(host: HostProfile, plan: InjectionPlan) -> InjectionPlan:
+    """What there is to do of a plan; one value for all plans that come to the same."""
+
+    def known() -> InjectionPlan:
+        work = bare(plan)
+        return host.memo.get("work", work, lambda: work)
+
+    return host.memo.get("bare", Same(plan), known)
 
 
 def _known_whole(host: HostProfile, plans: list[InjectionPlan]) -> InjectionPlan:
