@@ -78,11 +78,13 @@ def run_rotating() -> dict[str, float]:
 
 def batch_rate() -> dict[str, float]:
     """10,000 mixed `run` queries over all shipped images and hosts. Queries a second, from nothing and once more, and megabytes after each."""
+    from nvsim.__main__ import collect_seldom
     from nvsim.batch import answers
     from nvsim.host.datadir import data_dir
     from nvsim.host.read import list_hosts
     from nvsim.image.example import list_examples
 
+    collect_seldom()  # as the command does
     data = data_dir()
     hosts, images = list_hosts(data), list_examples(data)
     settings: list[dict[str, object]] = [
