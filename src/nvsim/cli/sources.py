@@ -13,14 +13,19 @@ from nvsim.scenario.sources import Sources
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
+    from nvsim.elf.store import FactsStore
+
 
 def open_sources(no_cache: bool = False) -> Sources:
     """The sources of this call, with the facts that are kept on disk; what is new there is written when the command ends."""
-    from nvsim.elf.store import FactsStore, cache_folder
+    context = click.get_current_context()
 
-    store = FactsStore(None if no_cache else cache_folder(os.environ))
-    click.get_current_context().with_resource(store)
-    return Sources(store=store)
+    def opened() -> FactsStore:
+        from nvsim.elf.store import FactsStore, cache_folder
+
+        return context.with_resource(FactsStore(None if no_cache else cache_folder(os.environ)))
+
+    return Sources(open_store=opened)
 
 
 def complete_host(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -22,16 +22,27 @@ if TYPE_CHECKING:
 class Sources:
     """Where hosts, images and known programs come from. Shipped ones are read once; files and directories each time anew.
 
-    `shipped`: other sources that are asked for shipped hosts and images, because they live longer.
+    `open_store` gives the facts that are kept of real files, when the first are read. `shipped`: other sources that are asked for shipped
+    hosts and images, because they live longer.
     """
 
-    def __init__(self, data: FilePath | None = None, store: FactsStore | None = None, shipped: Sources | None = None):
+    def __init__(
+        self,
+        data: FilePath | None = None,
+        open_store: Callable[[], FactsStore | None] = lambda: None,
+        shipped: Sources | None = None,
+    ):
         self._data = data
-        self.store = store
+        self._open_store = open_store
         self._shipped = shipped
         self._programs: tuple[KnownProgram, ...] | None = None
         self._hosts: dict[str, HostProfile] = {}
         self._images: dict[str, Image] = {}
+
+    @cached_property
+    def store(self) -> FactsStore | None:
+        """The facts that are kept."""
+        return self._open_store()
 
     @cached_property
     def data(self) -> FilePath:
@@ -87,12 +98,13 @@ class Sources:
         if told.startswith("example:") and self._shipped is not None:
             return self._shipped.image(told, platform)
         wanted = _docker_platform(platform)
-        unpacked = load_directory(told, self.store)
+        store = None if told.startswith("example:") else self.store
+        unpacked = load_directory(told, store)
         if unpacked is not None:
             return unpacked
         from nvsim.image.read import load_image
 
-        image = load_image(told, self.data, store=self.store, platform=wanted)
+        image = load_image(told, self.data, store=store, platform=wanted)
         if told.startswith("example:"):
             self._images[told] = image
         return image

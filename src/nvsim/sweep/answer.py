@@ -24,7 +24,7 @@ class Answerer:
 
     def __init__(self, images: Mapping[str, bytes], store: FactsStore | None = None):
         self._blobs = images
-        self._sources = Sources(store=store, shipped=shipped_sources())
+        self._sources = Sources(open_store=lambda: store, shipped=shipped_sources())
         self._images: dict[str, Image] = {}
         self._hosts: dict[str, HostProfile] = {}
 
