@@ -53,7 +53,7 @@ class RuntimeRun:
     `argv`: of the low-level runtime that replaces it, None when it ends by itself. `spec`: what config.json holds afterwards, None when it was
     not written. `log`: its log (level, text) as far as it shows what was decided; `log_level`: what of it is written to a file, None when
     there is none (`nvsim.toolkit.runtime_log.shown`). `mode`: the mode in force, "" when it did not come to that. `error`: the text of the
-    failure alone; `edits`: the container edits that were made, with their reasons.
+    failure alone; `edits`: the container edits that were made, with their reasons; `given`: the spec as it was read.
     """
 
     exit: int
@@ -66,6 +66,7 @@ class RuntimeRun:
     mode: str = ""
     error: str | None = None
     edits: tuple[Edits, ...] = ()
+    given: Spec | None = None
 
 
 @define
@@ -81,6 +82,7 @@ class _Run:
     log_level: str | None = None
     mode: str = ""
     edits: list[Edits] = field(factory=list)
+    given: Spec | None = None
 
 
 def run_runtime(
@@ -113,7 +115,7 @@ def run_runtime(
     except (NvmlCrash, ConfigCrash) as e:
         return _ended(run, 2, f"{e}\n{TRACE}", stdout)
     done = _ended(run, 0, "", stdout + ("\n" if asked else ""))
-    return evolve(done, argv=(path, *process.argv[1:]), spec=spec, edits=tuple(run.edits))
+    return evolve(done, argv=(path, *process.argv[1:]), spec=spec, edits=tuple(run.edits), given=run.given)
 
 
 def _ended(run: _Run, status: int, stderr: str, stdout: str, error: str | None = None) -> RuntimeRun:
@@ -137,6 +139,7 @@ def _run(run: _Run) -> tuple[str, Spec | None]:
         return read_spec(spec_file, run.process, run.files, config, run.release)
 
     spec, editing = _editing(run, config, load)
+    run.given = spec  # the steps work on copies
     release = run.release
     try:
         steps = prepared_steps(editing, steps_of(editing.mode, release))

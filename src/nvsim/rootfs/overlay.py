@@ -54,7 +54,7 @@ class RootFS:
         self.mounts = mounts
         self._changes = changes if changes is not None else {}
         self._covers = covers if covers is not None else {}
-        self._below: dict[str, tuple[Tree, str] | None] = {}  # directory -> where what is in it lies; None = nowhere
+        self._below: dict[str, tuple[Tree, str] | Tree | None] = {}  # directory -> see `_place_below`
         self._names: dict[str, tuple[str, ...]] | None = None
         self._mounts_at: dict[str, Mount] | None = None
 
@@ -71,12 +71,17 @@ class RootFS:
             place = self._below[directory]
         except KeyError:
             place = self._place_below(directory)
-        return None if place is None else place[0].node(place[1] + path[len(directory) :])
+        if place is None:
+            return None
+        if isinstance(place, tuple):
+            return place[0].node(place[1] + path[len(directory) :])
+        return place.node(path)
 
-    def _place_below(self, directory: str) -> tuple[Tree, str] | None:
-        """The tree that serves what is in a directory ("" for the root), and the directory's path there; None = it is hidden."""
+    def _place_below(self, directory: str) -> tuple[Tree, str] | Tree | None:
+        """The tree that serves what is in a directory ("" for the root): the base, or another with the directory's path there; None = it is
+        hidden."""
         graft, hidden = self._cover(f"{directory}/.")  # "." is no name of a file
-        place = None if hidden else (self.base, directory) if graft is None else (graft[0], graft[1].removesuffix("/."))
+        place = None if hidden else self.base if graft is None else (graft[0], graft[1].removesuffix("/."))
         if len(self._below) >= MOST_DIRECTORIES:
             self._below.clear()
         self._below[directory] = place

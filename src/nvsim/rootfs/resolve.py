@@ -53,10 +53,10 @@ class Resolver:
         self.tree = tree
         self.uid = uid
         self.gid = uid if gid is None else gid
-        paths = getattr(tree, "paths", None) or Paths()
+        paths: Paths | None = getattr(tree, "paths", None)
         self._dirs: dict[str, Resolved | PathError]
         self._found: dict[str, Resolved | PathError]
-        self._dirs, self._found = paths.of(uid, self.gid)
+        self._dirs, self._found = ({}, {}) if paths is None else paths.of(uid, self.gid)
 
     def resolve(self, path: str, *, cwd: str = "/", follow: bool = True) -> Resolved | PathError:
         """Resolve `path` (relative ones from the canonical directory `cwd`); with `follow` false the last link is not followed."""

@@ -22,7 +22,7 @@ from nvsim.scenario.model import Scenario
 from nvsim.toolkit import mode as toolkit_mode
 from nvsim.toolkit.config import config_path
 from nvsim.toolkit.hook_input import HostFiles
-from nvsim.toolkit.oci_spec import decode_spec, encode_spec
+from nvsim.toolkit.oci_spec import encode_spec
 from nvsim.toolkit.releases import Release
 from nvsim.toolkit.runtime import RuntimeProcess
 
@@ -87,9 +87,9 @@ def _run_on(
     if run.exit:
         failure = run.error if run.error is not None else run.stderr
         return with_log(InjectionPlan(route, failure=failure), run.log)
-    if run.spec is None:
+    if run.spec is None or run.given is None:
         return InjectionPlan(route)
-    before = encode_spec(decode_spec(text, release.version, strict=False), release.version)
+    before = encode_spec(run.given, release.version)
     return with_log(plan_of_config(seen, before, run.spec, run.edits, route), run.log)
 
 

@@ -109,14 +109,13 @@ def _logged(message: str) -> str:
 
 
 def _mount(work: _Work, host: CdiHost, mount: PlannedMount) -> None:
-    step = f"error mounting {go_quote(mount.src)} to rootfs at {go_quote(mount.dst)}"
     if mount.fstype not in ("bind", ""):
-        _special_mount(work, mount, step)
+        _special_mount(work, mount)
         return
     found = host.resolver.resolve(mount.src)
     if isinstance(found, PathError):
-        raise ToolFailure(f"{step}: stat {mount.src}: {ERRNO_TEXT.get(found.errno, found.errno)}")
-    path = _place(work, mount.dst, isinstance(found.node, Directory), step)
+        raise _mount_failed(mount, f"stat {mount.src}: {ERRNO_TEXT.get(found.errno, found.errno)}")
+    path = _place(work, mount, isinstance(found.node, Directory))
     origin = Origin("host", mount.src)
     made = Mount(path, mount.src, frozenset(mount.flags))
     if isinstance(found.node, Directory):
@@ -126,25 +125,29 @@ def _mount(work: _Work, host: CdiHost, mount: PlannedMount) -> None:
     work.effects.append(Effect("mount", path, f"host {mount.src}", ENGINE))
 
 
-def _special_mount(work: _Work, mount: PlannedMount, step: str) -> None:
+def _special_mount(work: _Work, mount: PlannedMount) -> None:
     """A mount that is no bind mount: an empty file system."""
-    path = _place(work, mount.dst, True, step)
+    path = _place(work, mount, True)
     made = Mount(path, mount.src, frozenset(mount.flags), mount.fstype)
     empty = MemoryTree(f"{mount.fstype} {path}", {})
     work.editor.mount_directory(made, empty, "/", Origin(ENGINE, mount.fstype))
     work.effects.append(Effect("mount", path, mount.fstype, ENGINE))
 
 
-def _place(work: _Work, dst: str, directory: bool, step: str) -> str:
+def _mount_failed(mount: PlannedMount, why: str) -> ToolFailure:
+    return ToolFailure(f"error mounting {go_quote(mount.src)} to rootfs at {go_quote(mount.dst)}: {why}")
+
+
+def _place(work: _Work, mount: PlannedMount, directory: bool) -> str:
     """The canonical path of a mount point, links followed inside the root; a missing one is made. Raises `ToolFailure`."""
-    path, error = mount_point(work.editor, dst)
+    path, error = mount_point(work.editor, mount.dst)
     if error is not None:
-        raise ToolFailure(f"{step}: mkdir {path}: {error}")
+        raise _mount_failed(mount, f"mkdir {path}: {error}")
     node = work.editor.node(path)
     if node is None:
-        mount = work.editor.mount_at(parent_of(path))
-        if mount is not None and "ro" in mount.flags:
-            raise ToolFailure(f"{step}: open {path}: {ERRNO_TEXT['EROFS']}")
+        over = work.editor.mount_at(parent_of(path))
+        if over is not None and "ro" in over.flags:
+            raise _mount_failed(mount, f"open {path}: {ERRNO_TEXT['EROFS']}")
         origin = Origin(ENGINE, "mount point")
         made: Directory | File = Directory(origin=origin)
         if not directory:
@@ -152,7 +155,7 @@ def _place(work: _Work, dst: str, directory: bool, step: str) -> str:
         work.editor.put(path, made)
         work.effects.append(Effect("directory" if directory else "file", path, "mount point", ENGINE))
     elif isinstance(node, Directory) != directory:
-        raise ToolFailure(f"{step}: not a directory")
+        raise _mount_failed(mount, "not a directory")
     return path
 
 

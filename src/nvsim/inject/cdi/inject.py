@@ -5,7 +5,6 @@ The config is a plain JSON object; it is copied, never changed in place. Failure
 
 from __future__ import annotations
 
-import copy
 import posixpath
 from collections.abc import Iterable
 from typing import Any
@@ -61,7 +60,7 @@ def apply_edits(
     oci: dict[str, Any], edits: Edits, host: Resolver, library: CdiLibrary = NEWEST_LIBRARY
 ) -> dict[str, Any]:
     """`oci` with container edits applied once; missing facts of device nodes are read from `host`. Raises `ToolFailure`."""
-    out = copy.deepcopy(oci)
+    out: dict[str, Any] = copied(oci)
     if edits.env:
         _add_env(_process(out), edits.env)
     for node in edits.nodes:
@@ -80,6 +79,13 @@ def apply_edits(
             if gid not in gids:
                 gids.append(gid)
     return out
+
+
+def copied(value: Any) -> Any:
+    """A copy of a plain JSON value that can be edited; what is no object or list is shared."""
+    if type(value) is dict:
+        return {k: copied(v) for k, v in value.items()}
+    return [copied(v) for v in value] if type(value) is list else value
 
 
 def _process(oci: dict[str, Any]) -> dict[str, Any]:

@@ -52,7 +52,7 @@ class RootView:
         return (self._top + path).rstrip("/") or "/"
 
     def node(self, path: str) -> Node | None:
-        return self._editor.node(self.outside(path))
+        return self._editor.node((self._top + path).rstrip("/") or "/")
 
     def names(self, path: str) -> tuple[str, ...]:
         return self._editor.names(self.outside(path))
