@@ -33,15 +33,14 @@ _LIBGCOMPAT = re.compile(rb"(/[A-Za-z0-9_./+-]*libgcompat\.so[.0-9]*)")
 _MUSL_PATH_FILE = re.compile(rb"/etc/(ld-musl-[a-z0-9_-]+\.path)\0")
 _LDCONFIG_ONLY = b"Can't create temporary cache file"
 # What a loader without a release in it (up to 2.32) shows of its age: texts by the release that brought them (``elf/dl-load.c``, tunables being
-# built by default, ``elf/dl-deps.c``, ``elf/rtld.c``, ``elf/dl-open.c``, ``elf/rtld.c``). A mark counts where all before it are there:
-# Red Hat's 2.28 has later ones for fixes that were taken over.
+# built by default, ``elf/dl-deps.c``, ``elf/rtld.c``, ``elf/dl-open.c``). A mark counts where all before it are there: Red Hat's 2.28 has
+# later ones for fixes that were taken over. 2.32 has no mark: Debian's 2.31 has all of its new texts.
 _AGE = (
     (b"audit changed filename", "2.23"),
     (b"GLIBC_TUNABLES", "2.26"),
     (b"cannot allocate dependency buffer", "2.28"),
     (b"--preload\0", "2.30"),
     (b"activating NODELETE", "2.31"),
-    (b"Too many audit modules requested", "2.32"),
 )
 _OLDEST = "2.17"
 _NO_VERSION = "the loader's file does not tell its version"
