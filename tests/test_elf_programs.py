@@ -102,15 +102,16 @@ def test_guix_has_a_cache_of_its_own_that_is_not_modelled() -> None:
 def test_a_loader_without_its_version_is_dated_by_what_it_can_do() -> None:
     marks = {
         "2.17": "",
+        "2.19": "ERROR: ld.so: object '%s' from %s cannot be preloaded (%s): ignored.",
         "2.23": "audit changed filename %s -> %s",
         "2.26": "GLIBC_TUNABLES",
         "2.28": "cannot allocate dependency buffer",
         "2.30": "--preload",
         "2.31": "activating NODELETE for %s [%lu]",
     }
-    found = [loader_facts(glibc(("/lib64", "/usr/lib64"), "", "", *list(marks.values())[:n])) for n in range(1, 7)]
+    found = [loader_facts(glibc(("/lib64", "/usr/lib64"), "", "", *list(marks.values())[:n])) for n in range(1, 8)]
     assert [f.version for f in found if f] == list(marks)
-    old, tunable = found[0], found[2]
+    old, tunable = found[0], found[3]
     assert old and tunable
     assert "does not tell its version" in old.assumed[0]
     named = with_named_version(tunable, "ld-2.27.so")
@@ -120,6 +121,7 @@ def test_a_loader_without_its_version_is_dated_by_what_it_can_do() -> None:
 
 def test_a_mark_of_a_later_release_that_was_taken_over_dates_nothing() -> None:
     taken_over = (
+        "cannot be preloaded (%s): ignored",
         "audit changed filename",
         "GLIBC_TUNABLES",
         "cannot allocate dependency buffer",

@@ -442,6 +442,33 @@ def test_the_libc_dates_a_loader_that_tells_its_age_only_roughly() -> None:
     assert load({LD: rough, "/app/main": program()}).libc == "glibc 2.28"
 
 
+def test_a_loader_that_is_executed_itself_is_dated_alike() -> None:
+    rough = loader("2.26", assumed=["the loader's file does not tell its version: taken for glibc 2.26"])
+    libc = elf(soname="libc.so.6", verdef=["GLIBC_2.2.5", "GLIBC_2.27"])
+    outcome = load({LD: rough, f"{LIB}/libc.so.6": libc, "/app/main": program()}, path=LD, argv=(LD, "/app/main"))
+    assert (outcome.libc, outcome.started) == ("glibc 2.27", True)
+
+
+def test_old_loaders_of_debian_look_for_nohwcap_before_the_cache() -> None:
+    empty = {"/etc/ld.so.cache": {"type": "file", "ldcache": []}}
+    wants = program(needed=["libx.so"], flags_1="0x800")
+
+    def said(version: str, lib: str = LIB) -> str:
+        dirs = [lib, f"/usr{lib}"]
+        ld = loader(version, system_dirs=dirs)
+        return load({LD: ld, "/app/main": wants, **empty}).stderr
+
+    missing = "/app/main: error while loading shared libraries: libx.so: cannot open shared object file"
+    assert said("2.23", "/lib/x86_64-linux-gnu") == f"{missing}: No such file or directory\n"
+    assert said("2.26", "/lib/x86_64-linux-gnu") == said("2.23", "/lib64") == f"{missing}\n"
+
+
+def test_old_assertions_show_null_as_the_preprocessor_left_it() -> None:
+    wants = program(verneed={"libnone.so": ["V"]})
+    old, new = (load({LD: loader(v), "/app/main": wants}).stderr for v in ("2.22", "2.23"))
+    assert "`needed != ((void *)0)'" in old and "`needed != NULL'" in new
+
+
 def test_directories_that_a_loader_does_not_tell_are_the_usual_ones() -> None:
     silent = loader("2.38", system_dirs=[], assumed=["the loader's built-in directories cannot be read from the file"])
     entries = {LD: silent, "/app/main": program("libx.so"), "/usr/lib64/libx.so": elf()}

@@ -32,10 +32,11 @@ _MUSL_VERSION = re.compile(rb"\0(1\.[12]\.\d+)(?:-[^\0]*)?\0")
 _LIBGCOMPAT = re.compile(rb"(/[A-Za-z0-9_./+-]*libgcompat\.so[.0-9]*)")
 _MUSL_PATH_FILE = re.compile(rb"/etc/(ld-musl-[a-z0-9_-]+\.path)\0")
 _LDCONFIG_ONLY = b"Can't create temporary cache file"
-# What a loader without a release in it (up to 2.32) shows of its age: texts by the release that brought them (``elf/dl-load.c``, tunables being
-# built by default, ``elf/dl-deps.c``, ``elf/rtld.c``, ``elf/dl-open.c``). A mark counts where all before it are there: Red Hat's 2.28 has
-# later ones for fixes that were taken over. 2.32 has no mark: Debian's 2.31 has all of its new texts.
+# What a loader without a release in it (up to 2.32) shows of its age: texts by the release that brought them (``elf/rtld.c``,
+# ``elf/dl-load.c``, tunables being built by default, ``elf/dl-deps.c``, ``elf/rtld.c``, ``elf/dl-open.c``). A mark counts where all before
+# it are there: Red Hat's 2.28 has later ones for fixes that were taken over. 2.32 has no mark: Debian's 2.31 has all of its new texts.
 _AGE = (
+    (b"cannot be preloaded (%s): ignored", "2.19"),
     (b"audit changed filename", "2.23"),
     (b"GLIBC_TUNABLES", "2.26"),
     (b"cannot allocate dependency buffer", "2.28"),

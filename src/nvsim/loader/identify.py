@@ -21,6 +21,7 @@ _TRIPLET = {
 }
 _OLDEST = (2, 17)
 _DATED_BY_ITSELF = (2, 30)
+_WITHOUT_SYMBOLS = ((2, 19), (2, 20), (2, 21))  # releases whose libc defines no version of its own: 2.18 is its newest
 
 
 def loader_facts(tree: Tree, image: ExecImage) -> LoaderFacts | str:
@@ -29,12 +30,7 @@ def loader_facts(tree: Tree, image: ExecImage) -> LoaderFacts | str:
     facts = image.interp_file.facts
     name = (image.interp_path or image.interp).rpartition("/")[2]
     if facts.loader is not None:
-        told = facts.loader
-        if told.assumed:
-            from nvsim.elf.programs import with_named_version  # which takes long to load, for its expressions
-
-            told = with_named_version(told, name)
-        return _dated(tree, image, _placed(tree, image, told))
+        return _completed(tree, image, facts.loader)
     if "musl" in name:
         return LoaderFacts("musl", "1.2.3", assumed=(f"{image.interp} is taken for musl 1.2.3",))
     if facts.elf is None or not name.startswith(("ld-linux", "ld-2", "ld64", "ld.so")):
@@ -43,6 +39,24 @@ def loader_facts(tree: Tree, image: ExecImage) -> LoaderFacts | str:
     version = _libc_version(Resolver(tree), image, dirs)
     text = f"{image.interp} is taken for glibc {version} with {kind}'s built-in directories"
     return LoaderFacts("glibc", version, dirs, lib, assumed=(text,))
+
+
+def own_facts(tree: Tree, image: ExecImage) -> LoaderFacts | None:
+    """What is built into `image` when it is a loader that was executed itself; None when it is none."""
+    told = image.file.facts.loader
+    if told is None or not told.assumed:
+        return told
+    return _completed(tree, evolve(image, interp=image.path, interp_file=image.file, interp_path=image.path), told)
+
+
+def _completed(tree: Tree, image: ExecImage, told: LoaderFacts) -> LoaderFacts:
+    """What the loader's file tells, with a better answer for what it does not."""
+    if not told.assumed:
+        return told
+    from nvsim.elf.programs import with_named_version  # which takes long to load, for its expressions
+
+    told = with_named_version(told, (image.interp_path or image.interp or "").rpartition("/")[2])
+    return _dated(tree, image, _placed(tree, image, told))
 
 
 def _usual_directories(tree: Tree, image: ExecImage) -> tuple[str, str, tuple[str, ...]]:
@@ -71,6 +85,8 @@ def _dated(tree: Tree, image: ExecImage, loader: LoaderFacts) -> LoaderFacts:
         return loader
     version = _libc_version(Resolver(tree), image, loader.system_dirs)
     if not _OLDEST < libc_version(version) < _DATED_BY_ITSELF:
+        return loader
+    if version == "2.18" and libc_version(loader.version) in _WITHOUT_SYMBOLS:
         return loader
     text = f"{image.interp} is taken for glibc {version}, the newest that its libc.so.6 defines"
     rest = tuple(a for a in loader.assumed if "version" not in a)

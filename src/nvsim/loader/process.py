@@ -9,7 +9,7 @@ from nvsim.frozen import evolve
 from nvsim.loader.access import may_execute
 from nvsim.loader.execve import ExecCrash, ExecFailure, ExecImage, execve, no_entry
 from nvsim.loader.glibc import session as glibc
-from nvsim.loader.identify import loader_facts
+from nvsim.loader.identify import loader_facts, own_facts
 from nvsim.loader.outcome import DlopenCall, DlopenResult, ExecStep, Machine, Outcome, ProcessRequest
 from nvsim.rootfs.node import File, FileFacts
 from nvsim.rootfs.resolve import Resolved, Resolver
@@ -85,7 +85,7 @@ def _load(tree: Tree, image: ExecImage | ExecFailure | ExecCrash, request: Proce
     if isinstance(image, ExecCrash):
         return EndedSession(Outcome("signal", steps=image.steps, unknown=f"{image.signal}: {image.reason}"))
     if image.interp is None:
-        own = image.file.facts.loader
+        own = own_facts(tree, image)
         if own is not None and own.libc == "musl":
             from nvsim.loader.musl import direct as musl_direct
 

@@ -27,7 +27,7 @@ def version_problems(process: Process, obj: Object) -> tuple[list[VersionProblem
             provider = process.named(need.file)
         if provider is None:
             place = f"dl-version.c: {process.rules.needed_assert}: _dl_check_map_versions"
-            return problems, failed_assertion(place, "needed != NULL")
+            return problems, failed_assertion(place, f"needed != {process.rules.null}")
         if provider.faked:
             continue
         declared = declared or "GLIBC_ABI_DT_RELR" in need.versions

@@ -180,7 +180,7 @@ class Process:
     first object that answers to it) and `inodes`; `scope` is the global search list, `loader` ld.so itself. `errno` is that of the last
     failing system call. `undefined` is the object and text of a symbol that ended start-up.
     Remembered between searches: `directories` by prefix (`learned` counts what was found out of them), `library_list` and `system_list`,
-    the cache, and which line of ld.so.conf names a directory (`conf_sources`). `entered` counts the objects that ever entered the map,
+    the cache (None = there is none, once it is `cache_read`), and which line of ld.so.conf names a directory (`conf_sources`). `entered` counts the objects that ever entered the map,
     `reordered` how often one left it or changed its place; `rivals`: two of them answer to the same name.
     """
 
@@ -215,6 +215,7 @@ class Process:
     learned: int = 0
     errno: str | None = None
     cache: LdCache | None = None
+    cache_read: bool = False
     entered: int = 0
     reordered: int = 0
     rivals: bool = False

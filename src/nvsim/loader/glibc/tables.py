@@ -28,6 +28,8 @@ class GlibcRules:
       `loose_tokens` -- a token must be followed by the end of the element or "/" (to 2.27).
       `secure_origin_normalised` -- with AT_SECURE, the program's ``$ORIGIN`` directory is searched in its normalised form (measured with
       Debian's 2.41-12+deb13u5 and 2.43-7, a security fix of 2026; not in 2.36-9+deb12u14).
+      `nohwcap` -- before it looks into the cache, the loader looks for /etc/ld.so.nohwcap and leaves errno as that ended (Debian's and
+      Ubuntu's builds; from 2.26 on errno stays).
       `dropped_is_current` -- a list element of which nothing is left stands for the current directory, as an empty one does, and
       LD_LIBRARY_PATH is expanded as a whole before it is split at ";" (to 2.26).
     Mapping
@@ -51,7 +53,8 @@ class GlibcRules:
       `debug_rejections` -- LD_DEBUG tells why a file is not taken (from 2.43). `debug_option` -- it names --library-path
       (from 2.33), not LD_LIBRARY_PATH. `debug_filtered` -- it tells DT_FILTER from DT_AUXILIARY (to
       2.19).
-      `first_assert`, `needed_assert` -- lines of the assertions in ``dl-deps.c`` (to 2.31) and ``dl-version.c``.
+      `first_assert`, `needed_assert` -- lines of the assertions in ``dl-deps.c`` (to 2.31) and ``dl-version.c``; `null` -- how these
+      write NULL (to 2.22 as the preprocessor left it).
     """
 
     hwcaps: tuple[tuple[str, int], ...]
@@ -65,6 +68,7 @@ class GlibcRules:
     root_searched: bool
     loose_tokens: bool
     secure_origin_normalised: bool
+    nohwcap: bool
     dropped_is_current: bool
     foreign_first: bool
     exec_refused_early: bool
@@ -87,6 +91,7 @@ class GlibcRules:
     static_crashes: bool
     first_assert: int | None
     needed_assert: int
+    null: str
 
 
 _X86_64_HWCAPS = (("x86-64-v4", 4), ("x86-64-v3", 3), ("x86-64-v2", 2))
@@ -136,6 +141,7 @@ def glibc_rules(version: str, machine: str = "x86_64", *, multiarch: bool = Fals
         root_searched=v >= (2, 38),
         loose_tokens=v < (2, 28),
         secure_origin_normalised=v >= (2, 41),
+        nohwcap=multiarch and v < (2, 26),
         dropped_is_current=v < (2, 27),
         foreign_first=multiarch,
         exec_refused_early=(2, 22) <= v < (2, 31),
@@ -163,6 +169,7 @@ def glibc_rules(version: str, machine: str = "x86_64", *, multiarch: bool = Fals
         static_crashes=v >= (2, 32),
         first_assert=next(line for first, line in _FIRST_ASSERT if v >= first),
         needed_assert=next(line for first, line in _NEEDED_ASSERT if v >= first) or 0,
+        null="NULL" if v >= (2, 23) else "((void *)0)",
     )
 
 

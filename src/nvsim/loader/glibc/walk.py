@@ -170,8 +170,13 @@ def _exists(process: Process, directory: str) -> bool:
 
 def _from_cache(process: Process, hunt: Hunt, nodeflib: bool) -> Found | None:
     hunt.paths.append(_cache_searched(len(hunt.seen), process.facts.cache))
+    if not process.cache_read:
+        process.cache, process.cache_read = _read_cache(process), True
     if process.cache is None:
-        process.cache = _read_cache(process)
+        return None
+    if process.rules.nohwcap:
+        looked = process.resolver.resolve("/etc/ld.so.nohwcap")
+        process.errno = looked.errno if isinstance(looked, PathError) else process.errno
     cached = process.shared.cached
     if hunt.name not in cached:
         entry = cache_lookup.lookup(process.cache, hunt.name, process.rules, process.view)
@@ -192,18 +197,17 @@ def _cache_searched(at: int, cache: str | None) -> SearchedPath:
     return SearchedPath(at, "cache", None, "the loader", (str(cache),))
 
 
-def _read_cache(process: Process) -> LdCache:
-    """The cache file; one that cannot be used counts as empty."""
-    empty = LdCache()
+def _read_cache(process: Process) -> LdCache | None:
+    """The cache file; None when it cannot be used."""
     if process.facts.cache is None:
         process.errno = "ENOENT"
-        return empty
+        return None
     opened = _open(process, process.facts.cache)
     if opened is None or not isinstance(opened[0], File):
         if opened is not None and isinstance(opened[0], Directory):
             process.errno = "ENODEV"  # it opens, but cannot be mapped
-        return empty
-    return opened[0].facts.ldcache or empty
+        return None
+    return opened[0].facts.ldcache
 
 
 def _candidate(process: Process, hunt: Hunt, stage: str, path: str, set_by: str) -> Found | None:
