@@ -60,7 +60,7 @@ def _version(program: str | None) -> str:
         return ""
     done = subprocess.run([program, "--version"], capture_output=True, text=True, check=False)
     lines = (done.stdout or done.stderr).splitlines()
-    return lines[0] if lines else ""
+    return lines[0].partition(" installed at ")[0] if lines else ""  # where it lies says nothing of it
 
 
 def _package_version(name: str) -> str:
