@@ -5,6 +5,7 @@ The cluster is `nvsim.sweep.cluster`. Answers are those of batch queries of kind
 
 from __future__ import annotations
 
+import gc
 import json
 import multiprocessing
 import os
@@ -12,7 +13,8 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from itertools import islice
+from contextlib import ExitStack
+from itertools import count, groupby, islice, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -37,13 +39,14 @@ class Task:
 
 @frozen
 class Chunk:
-    """Neighbouring tasks: they mostly share an image, so a worker reads it once.
+    """Neighbouring tasks of one image, so a worker reads it once. `number` counts the chunks of a sweep.
 
     `images` holds the files of images that a worker elsewhere cannot read (digest -> ``nvsim-tree/1`` JSON); empty on one machine.
     """
 
     tasks: tuple[Task, ...]
     images: Mapping[str, bytes] = field(factory=dict, hash=False)
+    number: int = 0
 
 
 def context_of(cells: Iterable[Cell], version: str) -> dict[str, str]:
@@ -125,16 +128,18 @@ def answer_chunk(chunk: Chunk) -> list[CellResult]:
 
 
 def chunks_of(tasks: Sequence[Task], jobs: int) -> Iterator[Chunk]:
-    """Chunks of tasks in order, never across two images, small enough that every job gets some."""
-    size = max(1, min(_CHUNK, -(-len(tasks) // (jobs * 4)) if jobs > 1 else _CHUNK))
-    run: list[Task] = []
-    for task in tasks:
-        if run and (len(run) >= size or run[-1].cell.image.name != task.cell.image.name):
-            yield Chunk(tuple(run))
-            run = []
-        run.append(task)
-    if run:
-        yield Chunk(tuple(run))
+    """Chunks of tasks in order, never across two images, small enough that every job gets some.
+
+    An image is divided evenly and into a multiple of `jobs`, as far as it has tasks: when chunks go to the processes in turn, each meets the
+    same hosts again with the next image, and what is found out of a host is kept with it.
+    """
+    most = max(1, min(_CHUNK, -(-len(tasks) // (jobs * 4)) if jobs > 1 else _CHUNK))
+    numbers = count()
+    for _, group in groupby(tasks, lambda task: task.cell.image.name):
+        of_image = tuple(group)
+        parts = min(len(of_image), -(-len(of_image) // (most * jobs)) * jobs)
+        ends = [len(of_image) * n // parts for n in range(parts + 1)]
+        yield from (Chunk(of_image[start:end], number=next(numbers)) for start, end in pairwise(ends))
 
 
 def run_here(chunks: Iterable[Chunk]) -> Iterator[list[CellResult]]:
@@ -143,7 +148,7 @@ def run_here(chunks: Iterable[Chunk]) -> Iterator[list[CellResult]]:
 
 
 def run_on_cores(chunks: Iterable[Chunk], jobs: int) -> Iterator[list[CellResult]]:
-    """The chunks on `jobs` processes, results in the order of the chunks. What a lost process had is done again, at most twice.
+    """The chunks in turn on `jobs` processes, results in the order of the chunks. What a lost process had is done again, at most twice.
 
     Raises `InputError` when processes keep dying.
     """
@@ -151,11 +156,17 @@ def run_on_cores(chunks: Iterable[Chunk], jobs: int) -> Iterator[list[CellResult
     source = iter(chunks)
     for attempt in range(_RETRIES + 1):
         running: deque[tuple[Chunk, Future[list[CellResult]]]] = deque()
-        with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("forkserver")) as pool:
+        with ExitStack() as open_pools:
+            context = multiprocessing.get_context("forkserver")
+            seldom = gc.get_threshold()  # the processes look for garbage as seldom as this one
+            pools = [
+                open_pools.enter_context(ProcessPoolExecutor(1, context, initializer=gc.set_threshold, initargs=seldom))
+                for _ in range(jobs)
+            ]
             try:
                 while True:
                     while len(running) < _AHEAD * jobs and (fresh := _next(waiting, source)) is not None:
-                        running.append((fresh, pool.submit(answer_chunk, fresh)))
+                        running.append((fresh, pools[fresh.number % jobs].submit(answer_chunk, fresh)))
                     if not running:
                         return
                     result = running[0][1].result()
@@ -168,7 +179,8 @@ def run_on_cores(chunks: Iterable[Chunk], jobs: int) -> Iterator[list[CellResult
                         "worker processes keep dying", hint="is there enough memory? try --jobs 1"
                     ) from None
             except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
+                for pool in pools:
+                    pool.shutdown(wait=False, cancel_futures=True)
                 raise
 
 
