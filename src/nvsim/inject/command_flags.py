@@ -7,11 +7,10 @@ from collections.abc import Mapping, Sequence
 
 from nvsim.frozen import evolve, frozen
 from nvsim.inject.log import ToolFailure
+from nvsim.toolkit.go_strings import parse_bool
 from nvsim.toolkit.go_text import go_quote
 
 Value = str | bool | tuple[str, ...]
-_TRUE = ("1", "t", "T", "TRUE", "true", "True")
-_FALSE = ("0", "f", "F", "FALSE", "false", "False")
 
 
 @frozen
@@ -114,9 +113,8 @@ def _split(text: str) -> tuple[str, ...]:
 
 
 def _boolean(name: str, text: str) -> bool:
-    if text in _TRUE:
-        return True
-    if text in _FALSE:
-        return False
+    read = parse_bool(text)
+    if read is not None:
+        return read
     reason = f"strconv.ParseBool: parsing {go_quote(text)}: invalid syntax"
     raise ToolFailure(f"invalid value {go_quote(text)} for flag -{name}: {reason}")

@@ -13,6 +13,7 @@ from posixpath import isabs, normpath
 
 from nvsim.errors import InputError
 from nvsim.scenario.model import Volume
+from nvsim.toolkit.go_strings import parse_bool
 
 _DAEMON = "docker: Error response from daemon: "
 _MODES = {
@@ -47,8 +48,6 @@ _MOUNT_KEYS = (
     "tmpfs-mode",
     "image-subpath",
 )
-_TRUE = ("1", "t", "T", "TRUE", "true", "True")
-_FALSE = ("0", "f", "F", "FALSE", "false", "False")
 _VOLUME_NAME = r"[a-zA-Z0-9][a-zA-Z0-9_.-]+\Z"
 CAPABILITIES = frozenset(
     (
@@ -118,9 +117,10 @@ def invalid_argument(value: str, flag: str, why: str) -> InputError:
 
 def boolean(text: str, flag: str) -> bool:
     """A flag's value, ``--privileged=false`` (Go's ``strconv.ParseBool``)."""
-    if text not in _TRUE + _FALSE:
+    read = parse_bool(text)
+    if read is None:
         raise invalid_argument(text, flag, f'strconv.ParseBool: parsing "{text}": invalid syntax')
-    return text in _TRUE
+    return read
 
 
 def env_item(text: str) -> str:
@@ -253,7 +253,7 @@ def mount(text: str) -> Volume:
             raise invalid_argument(text, "--mount", f"invalid field '{item}' must be a key=value pair")
         if key not in _MOUNT_KEYS:
             raise invalid_argument(text, "--mount", f"unexpected key '{key}' in '{item}'")
-        if key in _MOUNT_FLAGS and eq and value not in _TRUE + _FALSE:
+        if key in _MOUNT_FLAGS and eq and parse_bool(value) is None:
             raise invalid_argument(text, "--mount", f"invalid value for {key}: {value}")
         name = {"src": "source", "dst": "target", "destination": "target", "ro": "readonly"}.get(key, key)
         values[name] = value if eq else "true"
@@ -276,7 +276,7 @@ def mount(text: str) -> Volume:
         raise InputError(f"{prefix}invalid mount path: '{src}' mount path must be absolute")
     if kind == "tmpfs" and src:
         raise InputError(f"{prefix}field Source must not be specified")
-    readonly = values.get("readonly") in _TRUE
+    readonly = parse_bool(values.get("readonly")) is True
     if kind == "volume" and readonly and not src:
         raise InputError(f"{prefix}must not set ReadOnly mode when using anonymous volumes")
     return Volume(normpath(src) if kind == "bind" else src, normpath(dst), readonly, kind)
@@ -311,7 +311,7 @@ def security_opt(text: str) -> str:
         raise InputError(f'docker: invalid --security-opt: "{text}"')
     known = ("label", "apparmor", "seccomp", "no-new-privileges", "systempaths", "writable-cgroups")
     switch = key in ("no-new-privileges", "writable-cgroups")
-    if key not in known or (switch and value not in _TRUE + _FALSE):
+    if key not in known or (switch and parse_bool(value) is None):
         raise InputError(f'{_DAEMON}invalid --security-opt 2: "{text}"')
     return text
 

@@ -10,6 +10,7 @@ from nvsim.toolkit.go_text import go_quote
 
 _SPACE = "\t\n\v\f\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u2028\u2029\u202f\u205f\u3000"
 _TRUE = ("1", "t", "T", "TRUE", "true", "True")
+_FALSE = ("0", "f", "F", "FALSE", "false", "False")
 _PLAIN = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._/@^+")
 
 
@@ -26,6 +27,11 @@ def items_of(text: str) -> tuple[str, ...]:
 def is_true(text: str) -> bool:
     """The value of ``strconv.ParseBool`` with its error ignored: what it cannot read is false."""
     return text in _TRUE
+
+
+def parse_bool(text: str | None) -> bool | None:
+    """A text as ``strconv.ParseBool`` reads it; None where that fails."""
+    return True if text in _TRUE else False if text in _FALSE else None
 
 
 def clean(path: str) -> str:

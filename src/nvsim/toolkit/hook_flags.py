@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from nvsim.frozen import evolve, frozen
+from nvsim.toolkit.go_strings import parse_bool
 from nvsim.toolkit.go_text import go_quote
 from nvsim.toolkit.releases import Release
 
@@ -24,8 +25,6 @@ Commands:
   poststop
         no-op
 """
-_TRUE = ("1", "t", "T", "true", "TRUE", "True")
-_FALSE = ("0", "f", "F", "false", "FALSE", "False")
 
 
 @frozen
@@ -67,10 +66,10 @@ def read_flags(argv: Sequence[str]) -> HookFlags:
                 value = rest.pop(0)
             flags = evolve(flags, config=value)
         elif name in ("debug", "version"):
-            if equals and value not in (*_TRUE, *_FALSE):
+            if equals and parse_bool(value) is None:
                 problem = f"invalid boolean value {go_quote(value)} for -{name}: parse error"
                 return evolve(flags, error=f"{problem}\n")
-            on = not equals or value in _TRUE
+            on = not equals or parse_bool(value) is True
             flags = evolve(flags, debug=on) if name == "debug" else evolve(flags, version=on)
         elif name in ("h", "help"):
             return evolve(flags, error="")

@@ -118,7 +118,7 @@ def _walk(process: Process, hunt: Hunt, path_list: SearchList) -> Found | None:
         for i in directory.left:
             prefix = directory.prefixes[i]
             hit = _candidate(process, hunt, stage, prefix + hunt.name, set_by)
-            tried = not unknown or i not in unknown
+            tried = i not in unknown
             if not tried:
                 unknown.discard(i)
             if hit is not None:

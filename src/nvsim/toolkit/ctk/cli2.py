@@ -13,6 +13,7 @@ from nvsim.frozen import define, field
 from nvsim.toolkit.ctk import help as texts
 from nvsim.toolkit.ctk.model import (
     HELP_OPTION,
+    UNKNOWN_OPTION,
     VERSION_OPTION,
     Call,
     CliError,
@@ -23,15 +24,13 @@ from nvsim.toolkit.ctk.model import (
     OptionValue,
     Run,
     bad_boolean,
-    boolean,
     defaults,
     help_command,
     no_topic,
 )
-from nvsim.toolkit.go_strings import trim_space
+from nvsim.toolkit.go_strings import parse_bool, trim_space
 from nvsim.toolkit.go_text import go_quote
 
-_UNKNOWN = "flag provided but not defined: -"
 _COMPLETION = "--generate-bash-completion"
 
 
@@ -71,12 +70,12 @@ class _Options:
             name, equals, value = name.partition("=")
             option = self.lookup(name)
             if option is None:
-                raise _UsageError(f"{_UNKNOWN}{name}")
+                raise _UsageError(f"{UNKNOWN_OPTION}{name}")
             self._set(option, name, value if equals else None)
 
     def _set(self, option: Option, name: str, value: str | None) -> None:
         if option.kind == "bool":
-            read = True if value is None else boolean(value)
+            read = True if value is None else parse_bool(value)
             if read is None:
                 raise _UsageError(f"invalid boolean value {go_quote(value or '')} for -{name}: parse error")
             self.values[option.key] = read
@@ -113,7 +112,7 @@ def _read(options: list[Option], args: Sequence[str], run: Run, *, newer: bool) 
         try:
             found.read(args)
         except _UsageError as e:
-            name = str(e).removeprefix(_UNKNOWN)
+            name = str(e).removeprefix(UNKNOWN_OPTION)
             at = next((i for i, a in enumerate(args) if a.lstrip("-") == name), None)
             if name == str(e) or at is None:
                 return found, str(e)
@@ -141,7 +140,7 @@ def _prepared(options: list[Option], run: Run, *, newer: bool) -> _Options:
         text = run.environ.get(option.env) if option.env else None
         if not text:
             continue
-        value = boolean(text)
+        value = parse_bool(text)
         if value is None:
             where = f" from environment variable {go_quote(option.env)}" if newer else ""
             told = f"could not parse {go_quote(text)} as bool value{where} for flag {option.key}"

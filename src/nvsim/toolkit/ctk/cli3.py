@@ -11,6 +11,7 @@ from nvsim.frozen import define, field, frozen
 from nvsim.toolkit.ctk import help as texts
 from nvsim.toolkit.ctk.model import (
     HELP_OPTION,
+    UNKNOWN_OPTION,
     VERSION_OPTION,
     Call,
     CliError,
@@ -20,15 +21,13 @@ from nvsim.toolkit.ctk.model import (
     Option,
     OptionValue,
     Run,
-    boolean,
     defaults,
     help_command,
     no_topic,
 )
-from nvsim.toolkit.go_strings import trim_space
+from nvsim.toolkit.go_strings import parse_bool, trim_space
 from nvsim.toolkit.go_text import go_quote
 
-_UNKNOWN = "flag provided but not defined: -"
 _COMPLETION = "--generate-shell-completion"
 
 
@@ -186,7 +185,7 @@ def _take_environment(level: _Level, run: Run) -> None:
         if option.kind != "bool":
             level.values[option.key] = text
             continue
-        value = boolean(text) if text else False
+        value = parse_bool(text) if text else False
         if value is None:
             where = f"from environment variable {go_quote(option.env)} for flag {option.key}"
             raise CliError(f"could not parse {go_quote(text)} as bool value {where}: parse error")
@@ -245,11 +244,11 @@ def _option(level: _Level, text: str, todo: list[str], rules: Rules) -> None:
         _set(owner, option, name, value)
         return
     if long:
-        raise _UsageError(f"{_UNKNOWN}{name}")
+        raise _UsageError(f"{UNKNOWN_OPTION}{name}")
     for i, c in enumerate(name):
         found = _lookup(level, c, True)
         if found is None:
-            raise _UsageError(f"{_UNKNOWN}{name}")
+            raise _UsageError(f"{UNKNOWN_OPTION}{name}")
         owner, option = found
         if option.kind == "bool":
             _set(owner, option, name, value or "true")
@@ -278,7 +277,7 @@ def _lookup(level: _Level, name: str, local_known: bool) -> tuple[_Level, Option
 
 def _set(owner: _Level, option: Option, name: str, text: str) -> None:
     if option.kind == "bool":
-        value = boolean(text)
+        value = parse_bool(text)
         if value is None:
             raise _UsageError(f"invalid value {go_quote(text)} for flag -{name}: parse error")
         owner.values[option.key] = value

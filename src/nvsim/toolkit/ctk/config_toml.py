@@ -12,7 +12,8 @@ from typing import Any
 from nvsim.frozen import frozen, has
 from nvsim.toolkit.config import NO_STACK, ConfigCrash, HostDefaults, default_config, load_error
 from nvsim.toolkit.config_schema import Key, ToolkitConfig, Version, keys_of
-from nvsim.toolkit.ctk.model import bad_boolean, boolean
+from nvsim.toolkit.ctk.model import bad_boolean
+from nvsim.toolkit.go_strings import parse_bool
 from nvsim.toolkit.go_text import go_list, go_quote
 from nvsim.toolkit.releases import Release
 from nvsim.toolkit.toml_print import go_value, table_text
@@ -155,7 +156,7 @@ def _items(value: str, separator: str, release: Release) -> list[str]:
 
 
 def _boolean(value: str) -> bool:
-    read = boolean(value)
+    read = parse_bool(value)
     if read is None:
         raise SetError(f"invalid format: {bad_boolean(value)}")
     return read

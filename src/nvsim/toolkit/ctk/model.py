@@ -12,8 +12,7 @@ from nvsim.frozen import define, field, frozen
 from nvsim.toolkit.go_text import go_quote
 
 OptionValue = str | bool | tuple[str, ...]
-TRUE = ("1", "t", "T", "TRUE", "true", "True")
-FALSE = ("0", "f", "F", "FALSE", "false", "False")
+UNKNOWN_OPTION = "flag provided but not defined: -"
 
 
 @frozen
@@ -121,11 +120,6 @@ def no_topic(name: str) -> CliExit:
 def defaults(options: list[Option]) -> dict[str, OptionValue]:
     """The values of options that nobody gave."""
     return {o.key: False if o.kind == "bool" else () if o.kind == "list" else o.default for o in options}
-
-
-def boolean(text: str) -> bool | None:
-    """A text as ``strconv.ParseBool`` reads it, None where that fails."""
-    return True if text in TRUE else False if text in FALSE else None
 
 
 def bad_boolean(text: str) -> str:
